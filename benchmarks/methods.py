@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.command import run
 from benchmarks.result import Result, spread
-from gdcli.runs.process import SETTINGS
+from gdcli.process import SETTINGS
 
 STEP, SOLUTION = "us a trial-step", "us a trial"
 

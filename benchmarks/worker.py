@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdcli.runs.process import SETTINGS
+from gdcli.process import SETTINGS
 
 if TYPE_CHECKING:
     from benchmarks.workload import Task

@@ -301,7 +301,7 @@ SLOW = (
         "processes that end by every signal and every death",
         (
             "tests/executors/test_worker.py::test_the_first_signal_lets_every_worker_*",
-            "tests/runs/test_process.py::test_a_signal_ends_the_run_after_the_batch_in_hand",
+            "tests/test_process.py::test_a_signal_ends_the_run_after_the_batch_in_hand",
         ),
         lambda case: case["number"] == signal.SIGTERM,
     ),

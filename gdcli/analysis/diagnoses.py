@@ -24,6 +24,7 @@ from gdcli.analysis.quantiles import last_quarter, median
 from gdcli.analysis.theory import (
     Expectation,
     ProblemConstants,
+    RunConstants,
     best_momentum,
     condition_number,
     expectation,
@@ -35,13 +36,13 @@ from gdcli.analysis.theory import (
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import Curve, TrialResult, read_curves
+from gdcli.runs.manifest import read as read_manifest
+from gdcli.runs.trials import Curve, TrialResult, read_curves, read_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.analysis.diagnosis.verdict import Limits
-    from gdcli.analysis.theory import RunConstants
     from gdcli.optimizer import Rule
     from gdcli.runs.trials import Trials
 
@@ -450,3 +451,10 @@ def _peaks(points: Sequence[Point], slope: float) -> Iterator[Point]:
 def _slope(points: Iterable[Point]) -> float:
     """Return the slope of the line that is closest in least squares."""
     return linear_regression(*zip(*points, strict=True)).slope
+
+
+def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
+    """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
+    there = (folder / "manifest.json").is_file()
+    theory = RunConstants(read_manifest(folder)) if there else None
+    return Diagnoses(read_trials(folder), theory, limits)

@@ -14,7 +14,7 @@ from gdcli.executors.execute import execute
 from gdcli.executors.local import StepReports, end_with_parent, portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
-from gdcli.runs.process import listen
+from gdcli.process import listen
 from gdcli.studies.training import trained_again
 
 if TYPE_CHECKING:

@@ -16,16 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from gdcli.analysis.diagnoses import diagnoses_of
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.axis import one
 from gdcli.experiment.toml import dump
 from gdcli.fields import counted, options_of, show
+from gdcli.process import SETTINGS
 from gdcli.report.console import progress_bar
 from gdcli.runs import manifest
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.lookup import any_folder_of, folder_of
 from gdcli.runs.options import RunOptions, checked_name
-from gdcli.runs.process import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,8 +88,6 @@ class Run:
         finished.
         """
         import pandas as pd
-
-        from gdcli.report.results import diagnoses_of
 
         found = list(diagnoses_of(folder_of(str(self.path))).all())
         texts = {

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast, get_type_hints
 
+from gdcli import assembly
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
@@ -73,7 +74,7 @@ class Composed(Method):
         groups = groups_of(self.groups, FOR) if self.groups else ()
         if wrong := unmatched(groups, about.kind, FOR):
             raise wrong
-        part: Any = _assembly().Passing(about)  # nobody is asked yet
+        part: Any = assembly.Passing(cast("Ask", about))  # nobody is asked yet
         whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
@@ -98,7 +99,7 @@ class Composed(Method):
         self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         # The parts want the gradient at the same point: it is computed, and charged, once.
-        asked = _assembly().Remembered(ask)
+        asked = assembly.Remembered(ask)
         found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)
         return found, {**state, "whole": whole}
 
@@ -124,10 +125,10 @@ class Composed(Method):
         whole, owner, before = self._rule(now[0], kind), self.owners(kind), {self.parts[0].name}
         for part, instance in zip(self.parts[1:], now[1:], strict=True):
             if isinstance(instance, Wrapper):
-                whole = _assembly().Wrapped(wrapper=instance, inner=whole)
+                whole = assembly.Wrapped(wrapper=instance, inner=whole)
                 continue
             names = frozenset(name for name in kind if owner[name].name in before)
-            whole = _assembly().Routed(first=whole, rest=self._rule(instance, kind), names=names)
+            whole = assembly.Routed(first=whole, rest=self._rule(instance, kind), names=names)
             before.add(part.name)
         return whole
 
@@ -146,9 +147,9 @@ class Composed(Method):
         return found
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
-        whole: Method = _assembly().method_of(instance)
+        whole: Method = assembly.method_of(instance)
         if self.groups:
-            whole = _assembly().Grouped(inner=whole, groups=groups_of(self.groups, FOR), kind=kind)
+            whole = assembly.Grouped(inner=whole, groups=groups_of(self.groups, FOR), kind=kind)
         return whole
 
     def _own(self, part: Part) -> dict[str, Any]:
@@ -159,13 +160,6 @@ class Composed(Method):
             if (part.name, f.name) in self.flat
         }
         return own if part.wraps else {**own, "weight_decay": self.weight_decay}
-
-
-def _assembly() -> Any:
-    """Return the module of methods made of others: only where a rule trains is it needed."""
-    from gdcli import assembly  # noqa: PLC0415
-
-    return assembly
 
 
 def compose(parts: Sequence[Part], where: str) -> type[Composed]:

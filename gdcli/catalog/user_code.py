@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from gdcli import door, stdout
+from gdcli import door, process
 from gdcli.catalog.classes import (
     HUMP,
     NAME,
@@ -234,7 +234,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
     wrong in it.
     """
     check(reference, where)
-    stdout.divert()
+    process.divert()
     if is_file(reference):
         content = _read(Path(reference), where)
         found = _noted(only_class(run(reference, content), contract), name_in(reference), content)
@@ -247,7 +247,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
 
 def holds(file: str, contract: type, where: str) -> bool:
     """Return whether a file, which is run, has a class of a contract; raises UserError."""
-    stdout.divert()
+    process.divert()
     return bool(classes_in(run(file, _read(Path(file), where)), contract))
 
 
@@ -255,7 +255,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     """Return a class of a module, or the only one of its contract where none is named."""
     _look_here_last()
     _watch_ends()
-    stdout.divert()
+    process.divert()
     try:
         held = importlib.import_module(module)
     except (Exception, SystemExit) as error:

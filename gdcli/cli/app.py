@@ -18,7 +18,7 @@ from gdcli import __version__
 from gdcli.cli.failure import prepare_process, report
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.stdout import finish, join, kept_apart
+from gdcli.process import finish, join, kept_apart
 from gdcli.words import command_meant
 
 WIDEST = 100  # columns of the help, on a terminal that has as many

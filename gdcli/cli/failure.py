@@ -21,8 +21,8 @@ from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes
 from gdcli.experiment.training import Training
 from gdcli.fields import options_of, said, shortened
+from gdcli.process import SETTINGS, lacks_memory, listen
 from gdcli.report.console import literal
-from gdcli.runs.process import SETTINGS, lacks_memory, listen
 from gdcli.words import option_meant
 
 # Bytes of address space that loading a library takes, as measured, and a tenth more.

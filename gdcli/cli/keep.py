@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -21,6 +21,7 @@ from gdcli.cli.options import (
     options_from,
     read,
 )
+from gdcli.cli.run import print_run
 from gdcli.errors import RunError, UserError
 from gdcli.exports.exporter import (
     RunExporter,
@@ -31,13 +32,18 @@ from gdcli.exports.exporter import (
     summary,
 )
 from gdcli.fields import counted, show
+from gdcli.report.dry_run import print_trials
+from gdcli.report.text_tables import print_listing
 from gdcli.runs import atomic
 from gdcli.runs.lookup import any_folder_of
 
 if TYPE_CHECKING:
+    from gdcli.runs.differences import CheckResult
     from gdcli.runs.folder import RunFolder
 
 NOT_DONE, DIFFERENT = 1, 3
+# Columns of csv and json: where the first difference is, and what it is.
+PLACE = ("table", "trial", "step", "column", "recorded", "found")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,6 @@ def verify(
         collect(_one_way, given)
         folder = collect(any_folder_of, run)
     other = None if against.against is None else any_folder_of(against.against)
-    from gdcli.report.results import print_findings
     from gdcli.runs import verify as checks
 
     if other:
@@ -91,10 +96,21 @@ def verify(
     else:
         sample = (again.sample, again.sample_seed, screen.progress())
         findings = checks.verify(folder, *sample, trust=again.trust)
-    print_findings(findings, screen.format, screen.console())
+    form = screen.format
+    rows = [_row(one, apart=form in ("csv", "json")) for one in findings]
+    print_listing(rows, form, screen.console())
     if not all(finding.sound for finding in findings):
         return DIFFERENT
     return 0 if all(finding.done for finding in findings) else NOT_DONE
+
+
+def _row(finding: CheckResult, *, apart: bool) -> dict[str, str]:
+    """Return a check as a row; `apart`: with columns for the place of the first difference."""
+    row = {"check": finding.check, "result": finding.result, "detail": finding.detail}
+    if apart:
+        place = asdict(finding.difference) if finding.difference else {}
+        row |= {name: place.get(name, "") for name in PLACE}
+    return row
 
 
 def _one_way(given: Mapping[str, object]) -> None:
@@ -130,19 +146,18 @@ def merge(
         screen = collect(read, Screen, given)
         trust = collect(read, Trust, given)
         parts = [collect(any_folder_of, folder) for folder in folders]
-    from gdcli.report import dry_run, results
-    from gdcli.runs import others
+    from gdcli.runs.others import merge as joined
 
     out = Path(output)
-    missing = others.merge(parts, out, trust=trust.trust)
+    missing = joined(parts, out, trust=trust.trust)
     if missing:
-        dry_run.print_trials(missing, screen.format, screen.console())
+        print_trials(missing, screen.format, screen.console())
         what = f"{counted(len(missing), 'trial is', 'trials are')} missing"
         raise RunError(f"{out}: {what}; merge the other parts, too, or run the experiment there")
     if screen.terse:
         screen.print_path(out)
     else:
-        results.print_results(out, screen.format, screen.console())
+        print_run(out, screen)
     screen.tell(f"the results are in {out}")
     return 0
 

@@ -31,7 +31,10 @@ from gdcli.fields import counted, show
 from gdcli.runs.options import COUNTED, RunOptions, checked_name, diagnosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gdcli.analysis.diagnoses import Diagnoses
+    from gdcli.engine.estimate import Estimate
     from gdcli.executors.execute import Outcome
 
 
@@ -113,10 +116,10 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     This is the whole job: what is missing of the run's folder is computed and written there, and
     all that is printed is read from the folder.
     """
-    if dry_run:
-        return show_plan(experiment, options, screen)
-    from gdcli.executors.execute import execute
+    from gdcli.executors.execute import execute, plan_run
 
+    if dry_run:
+        return _print_plan(plan_run, experiment, options, screen)
     outcome = execute(experiment, options, screen.progress())
     if outcome.missing:  # there are no tables yet
         missing = "batch of another shard is", "batches of other shards are"
@@ -134,14 +137,20 @@ def _print(outcome: Outcome, options: RunOptions, screen: Screen) -> Diagnoses |
         screen.print_path(outcome.folder)
         if not outcome.failed and not _words(options):
             return None
-    from gdcli.report.results import diagnoses_of, print_failures, print_results
+    # A table lists what failed itself.
+    listed = screen.format == "table" and not screen.terse
+    failures = bool(outcome.failed) and not listed
+    return print_run(outcome.folder, screen, results=not screen.terse, failures=failures)
 
-    diagnoses = diagnoses_of(outcome.folder)
-    if not screen.terse:
-        print_results(outcome.folder, screen.format, screen.console(), diagnoses)
-    if outcome.failed and (screen.terse or screen.format != "table"):
-        print_failures(diagnoses.run, screen.console(stderr=True))  # a table lists them itself
-    return diagnoses
+
+def print_run(
+    folder: Path, screen: Screen, *, results: bool = True, failures: bool = False
+) -> Diagnoses:
+    """Print a run's results, and on stderr what failed trials raised; return its diagnoses."""
+    from gdcli.report.results import print_outcome
+
+    errors = screen.console(stderr=True) if failures else None
+    return print_outcome(folder, screen.format if results else None, screen.console(), errors)
 
 
 def _tell_where(outcome: Outcome, screen: Screen) -> None:
@@ -182,12 +191,16 @@ def _words(options: RunOptions) -> list[str]:
     return [word for word in options.fail_on if word not in (*COUNTED, "none")]
 
 
-def show_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> int:
+def _print_plan(
+    plan_run: Callable[[Experiment, RunOptions], tuple[Estimate, list[str]]],
+    experiment: Experiment,
+    options: RunOptions,
+    screen: Screen,
+) -> int:
     """Print what a run would do and take; nothing is written. Return the exit code.
 
     Where the data are not there, what it would take is not known: only the trials are printed.
     """
-    from gdcli.executors.execute import plan_run
     from gdcli.report.dry_run import print_plan, print_trials
 
     try:

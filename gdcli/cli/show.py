@@ -86,7 +86,7 @@ def show(
         view = collect(lambda: read(Chosen, given).read(given))
         limits = collect(read, LIMITS, given)
         folder = collect(intact, run)
-    from gdcli.report.results import diagnoses_of
+    from gdcli.analysis.diagnoses import diagnoses_of
 
     view.print(folder, diagnoses_of(folder, limits), screen.format, screen.console())
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from annotated_types import Ge, Gt, Le
@@ -69,6 +69,18 @@ class StepFile:
     ] = None
 
 
+Starts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        AT,
+        metavar="NAME=VALUE",
+        rich_help_panel=DESCENT,
+        help="starting value of a weight; give one for each weight",
+        show_default=False,
+    ),
+]
+
+
 @options_from({DESCENT: (FormulaSteps,), RUN: (Display, StepFile, Screen)})
 def step(
     *,
@@ -79,16 +91,7 @@ def step(
             help='the loss, such as "(w - 2)**2"; put -- before one that begins with -',
         ),
     ],
-    at: Annotated[
-        list[str] | None,
-        typer.Option(
-            AT,
-            metavar="NAME=VALUE",
-            rich_help_panel=DESCENT,
-            help="starting value of a weight; give one for each weight",
-            show_default=False,
-        ),
-    ] = None,
+    at: Starts = None,
     **given: object,
 ) -> int:
     """Take steps of gradient descent on a formula, and print each.
@@ -112,13 +115,14 @@ def step(
     steps = descent.descend(formula, start, options.lr, options.steps)
     if files.output:  # first of all: whoever reads what is printed may have enough of it early
         _write_page(files.output, expression, steps, options.lr, screen)
+    form, console = screen.format, screen.console()
     if display.torch:
         script = descent.torch_script(formula, start, options.lr, options.steps)
-        write_lines(script.splitlines(), screen.console())
+        write_lines(script.splitlines(), console)
     elif display.explain:
-        show.print_chain(descent.explain(formula, start), screen.format, screen.console())
+        show.print_chain(descent.explain(formula, start), form, console)
     else:
-        show.print_descent(steps, screen.format, screen.console())
+        show.print_descent(steps, form, console)
     return 0
 
 

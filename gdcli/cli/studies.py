@@ -21,7 +21,7 @@ from gdcli.runs import atomic
 from gdcli.studies.options import Compute, DataMap, GradientCheck, RangeTest, View
 
 if TYPE_CHECKING:
-    from gdcli.studies.explore.dynamics import Exploration
+    pass
 
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
@@ -170,27 +170,22 @@ def explore(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
         grid = collect(experiment)
     if wanted.output:
         checked_file(wanted.output, PAGES)
-    from gdcli.studies.explore import dynamics, files, show
+    from gdcli.studies.explore import dynamics, files, page, show
 
     folder = files.folder_for(grid, options, wanted.folder)
     found = dynamics.explore(grid, options, compute, screen.progress)
     # First of all: whoever reads what is printed may have enough of it early.
     files.write(folder, found, compute, show.tables_of(found))
-    page_size = _write_maps(found, wanted.output) if wanted.output else ""
+    page_size = ""
+    if wanted.output:
+        content = page.page_bytes(found)
+        atomic.write(wanted.output, [content])
+        page_size = bytes_in_words(len(content))
     show.print_exploration(found, screen.format, screen.console())
     screen.tell(f"the examples are in {folder / 'examples.csv'}")
     if wanted.output:
         screen.tell(f"the data maps are in {wanted.output} ({page_size})")
     return _exit_code(found.failed, grid.varied, screen)
-
-
-def _write_maps(found: Exploration, file: Path) -> str:
-    """Write the data maps as a page; return its size in words."""
-    from gdcli.studies.explore.page import page_bytes
-
-    content = page_bytes(found)
-    atomic.write(file, [content])
-    return bytes_in_words(len(content))
 
 
 @dataclass(frozen=True)

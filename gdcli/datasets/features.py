@@ -6,27 +6,25 @@ Columns that number or identify the rows are recognised and told: they are not u
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gdcli.datasets.cells import (
     EXACT,
-    MOST,
     Classes,
     note,
     number_classes,
     ranked,
     ranks,
-    tell_alike,
 )
 from gdcli.datasets.reading import AUTO, Both, Reading, matched, read_both
+from gdcli.datasets.split import Apart, Columns
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
 from gdcli.problem import Array, Batch, LinearModel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -129,120 +127,29 @@ class Indices:
 T = TypeVar("T", bound="Table")
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """Features that need statistics of the training part: means, and categories."""
+class WholeFile(NamedTuple):
+    """A file that is read whole."""
 
-    file: str
-    held: Mapping[str, Array | list[str]]  # (examples, numbers) float64 with nan, or categories
+    file: Path
+    target: str
+    reading: Reading
 
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        return len(next(iter(self.held.values())))
+    def whole(self) -> int:
+        """Return 0: it is not read in parts."""
+        return 0
 
-    def followed_by(self, other: Columns) -> Columns:
-        """Return the examples of both, first these, then the others."""
-        import numpy as np
+    def measured(self) -> tuple[Array, Array]:
+        """Return the features (matrix, Columns or Apart) and the target's numbers, (examples,)."""
+        file, target, reading = self
+        both, names = used(read_both(file, reading), target, reading)
+        y = both.numbers(target)
+        return features(both, names, reading), y
 
-        held: dict[str, Array | list[str]] = {}
-        for name, values in self.held.items():
-            more = other.held[name]
-            if isinstance(values, list) and isinstance(more, list):
-                held[name] = values + more
-            else:
-                held[name] = np.concatenate([values, more])
-        return Columns(self.file, held)
-
-    def parts(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Return the features of both parts, float64, with statistics of the training part.
-
-        A missing value becomes the column's mean there. A column of categories becomes a column of
-        0 and 1 for each category there; another category has 0 in all of them.
-        """
-        import numpy as np
-
-        both: list[tuple[Array, Array]] = []
-        for name, values in self.held.items():
-            if isinstance(values, list):
-                both.append(self._one_hot(name, values, train, test))
-            else:
-                filled = self._filled(name, values, train)
-                both.append((filled[train], filled[test]))
-        first, second = (
-            np.concatenate(part, axis=1, dtype=np.float64) for part in zip(*both, strict=True)
-        )
-        return first, second
-
-    def _filled(self, name: str, values: Array, train: NDArray[np.int64]) -> Array:
-        import numpy as np
-
-        absent = np.isnan(values)
-        if not absent.any():
-            return values
-        there = (~absent[train]).sum(axis=0)
-        if not there.all():
-            what = f"column {show(name)} has no value in the training part, so it has no mean"
-            raise UserError("--missing", what, f"give --drop {typed(name)}")
-        # Divide before the sum, which could overflow.
-        mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
-        return np.where(absent, mean, values)
-
-    def _one_hot(
-        self,
-        name: str,
-        labels: list[str],
-        train: NDArray[np.int64],
-        test: NDArray[np.int64],
-    ) -> tuple[Array, Array]:
-        import numpy as np
-
-        known = ranks({labels[i] for i in train.tolist()})
-        if len(set(known.values())) > MOST:
-            what = f"column {show(name)} has {len(known)} different values in the training part"
-            raise UserError("--categorical", what, f"give --drop {typed(name)}")
-        tell_alike(known, name, "category")
-        if len(labels) >= ENOUGH and len(set(labels)) == len(labels):
-            what = f"{self.file}: column {show(name)} has a different word in each row, like an id"
-            note(f"{what}; --drop {typed(name)} leaves it out")
-        strangers = {labels[i] for i in test.tolist()} - set(known)
-        if strangers:
-            has = counted(len(strangers), "category", "categories")
-            one = show(min(strangers))
-            what = f"{self.file}: column {show(name)} has {has} in the test part only, such as"
-            note(f"{what} {one}; all columns made of it are 0 there")
-        width = 1 + max(known.values())
-        first, second = (
-            np.array([known.get(labels[i], -1) for i in rows.tolist()], np.int64)
-            for rows in (train, test)
-        )
-        return first[:, None] == np.arange(width), second[:, None] == np.arange(width)
-
-
-@dataclass(frozen=True, eq=False)
-class Apart:
-    """Features of separate training and test parts that the user gave, float64."""
-
-    train: Array
-    test: Array
-    file: str
-    said: str  # the note that says that the test part is used
-
-    def __len__(self) -> int:
-        """Return the number of examples in both parts."""
-        return len(self.train) + len(self.test)
-
-
-def measured(both: Both, target: str, reading: Reading) -> tuple[Array, Array]:
-    """Return the features, a matrix, Columns or Apart, and the target as numbers, (examples,)."""
-    both, names = used(both, target, reading)
-    y = both.numbers(target)
-    return features(both, names, reading), y
-
-
-def classified(both: Both, target: str, reading: Reading) -> tuple[Array, Classes]:
-    """Return the features, a matrix, Columns or Apart, and the classes of the target."""
-    both, names = used(both, target, reading)
-    return features(both, names, reading), classes_of(both, target)
+    def classified(self) -> tuple[Array, Classes]:
+        """Return the features, a matrix, Columns or Apart, and the classes."""
+        file, target, reading = self
+        both, names = used(read_both(file, reading, target), target, reading)
+        return features(both, names, reading), classes_of(both, target)
 
 
 def classes_of(both: Both, target: str) -> Classes:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 from gdcli.datasets import image_formats
 from gdcli.datasets.cells import note
-from gdcli.datasets.features import Apart, classes_of, used
+from gdcli.datasets.features import classes_of, used
 from gdcli.datasets.npy import ArrayTable
 from gdcli.datasets.reading import Both, read_both
-from gdcli.datasets.split import Stratified, keeps_test_part, scaled
+from gdcli.datasets.split import Apart, Stratified, keeps_test_part, scaled
 from gdcli.datasets.tabular import Source
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import LATER, counted, show

@@ -25,10 +25,11 @@ from gdcli.datasets.cells import EXACT, MOST, Classes, Style, is_missing, number
 from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.delimited import CELLS, Head, head_of, read_parts, read_table
 from gdcli.datasets.dialect import BLANK
-from gdcli.datasets.features import Apart, Indices, tell_dropped, whole_rows
+from gdcli.datasets.features import Indices, WholeFile, tell_dropped, whole_rows
 from gdcli.datasets.npy import ArrayTable, check_columns, check_finite, read_header
 from gdcli.datasets.out_of_core import Header, OnDisk
 from gdcli.datasets.reading import NPY, check_options, features_of, guessed
+from gdcli.datasets.split import Apart
 from gdcli.datasets.tables import TextTable, names_of
 from gdcli.errors import UserError
 from gdcli.problem import Array
@@ -460,3 +461,8 @@ def _stored(
     if indices is not None:
         indices.tell(part, names, _reader(matrix))
     return matrix
+
+
+def file_of(file: Path, target: str, reading: Reading, *, parts: bool) -> FileInParts | WholeFile:
+    """Return a file of examples, read in parts or whole."""
+    return FileInParts(file, target, reading) if parts else WholeFile(file, target, reading)

@@ -268,6 +268,18 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
         return ArrayTable(file, columns, arrays)
     train = {name: arrays[name] for name in pairs}
     test = {name: arrays[other] for name, other in pairs.items()}
+    _check_parts(train, test, pairs, file)
+    held_out = ArrayTable(file, tuple(pairs), test)
+    return ArrayTable(file, columns, train, held_out, pairs)
+
+
+def _check_parts(
+    train: Mapping[str, Array], test: Mapping[str, Array], pairs: Mapping[str, str], file: Path
+) -> None:
+    """Raise UserError for parts whose arrays do not have a row for each example, alike in both.
+
+    `pairs` are the names of the test part's arrays, by those of the training part.
+    """
     _check_rows(train, file)
     _check_rows({pairs[name]: array for name, array in test.items()}, file)
     for name, other in pairs.items():
@@ -275,8 +287,6 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
             sizes = [" x ".join(map(str, part[name].shape)) for part in (train, test)]
             what = f"{show(name)} has the shape {sizes[0]}, {show(other)} {sizes[1]}"
             raise UserError(str(file), what, "give both parts the same shape of examples")
-    held_out = ArrayTable(file, tuple(pairs), test)
-    return ArrayTable(file, columns, train, held_out, pairs)
 
 
 TRAINS = re.compile("training|train", re.IGNORECASE)

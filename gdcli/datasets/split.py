@@ -1,27 +1,28 @@
-"""Splits examples into a training and a test part, and scales their columns.
+"""Splits examples into a training and a test part, fills and scales their columns.
 
 With --stratify both parts have the same share of each class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from gdcli.datasets.cells import Classes, note, tell_absent
-from gdcli.datasets.features import Apart, Columns
+from gdcli.datasets.cells import MOST, Classes, note, ranks, tell_absent, tell_alike
 from gdcli.datasets.out_of_core import OnDisk, Streamed
 from gdcli.datasets.reading import TEST_FRACTION
 from gdcli.datasets.sparse import Sparse
 from gdcli.errors import UserError
-from gdcli.fields import LATER, counted, show
+from gdcli.fields import LATER, counted, show, typed
 from gdcli.problem import Array, Batch, Data
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FEWEST, MOST = 16, 1000  # numbers in the bound of the rounding error
+FEWEST, LARGEST = 16, 1000  # numbers in the bound of the rounding error
+ENOUGH = 10  # rows; so many words are not different by chance
 
 Scale: TypeAlias = Literal["standard", "minmax", "none"]
 FeatureScale: TypeAlias = Annotated[
@@ -29,6 +30,109 @@ FeatureScale: TypeAlias = Annotated[
     "scale each feature, by its values in the training part: standard, to mean 0 and variance 1; "
     "minmax, to 0 to 1; or none",
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Features that need statistics of the training part: means, and categories."""
+
+    file: str
+    held: Mapping[str, Array | list[str]]  # (examples, numbers) float64 with nan, or categories
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(next(iter(self.held.values())))
+
+    def followed_by(self, other: Columns) -> Columns:
+        """Return the examples of both, first these, then the others."""
+        import numpy as np
+
+        held: dict[str, Array | list[str]] = {}
+        for name, values in self.held.items():
+            more = other.held[name]
+            if isinstance(values, list) and isinstance(more, list):
+                held[name] = values + more
+            else:
+                held[name] = np.concatenate([values, more])
+        return Columns(self.file, held)
+
+    def parts(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return the features of both parts, float64, with statistics of the training part.
+
+        A missing value becomes the column's mean there. A column of categories becomes a column of
+        0 and 1 for each category there; another category has 0 in all of them.
+        """
+        import numpy as np
+
+        both: list[tuple[Array, Array]] = []
+        for name, values in self.held.items():
+            if isinstance(values, list):
+                both.append(self._one_hot(name, values, train, test))
+            else:
+                filled = self._filled(name, values, train)
+                both.append((filled[train], filled[test]))
+        first, second = (
+            np.concatenate(part, axis=1, dtype=np.float64) for part in zip(*both, strict=True)
+        )
+        return first, second
+
+    def _filled(self, name: str, values: Array, train: NDArray[np.int64]) -> Array:
+        import numpy as np
+
+        absent = np.isnan(values)
+        if not absent.any():
+            return values
+        there = (~absent[train]).sum(axis=0)
+        if not there.all():
+            what = f"column {show(name)} has no value in the training part, so it has no mean"
+            raise UserError("--missing", what, f"give --drop {typed(name)}")
+        # Divide before the sum, which could overflow.
+        mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
+        return np.where(absent, mean, values)
+
+    def _one_hot(
+        self,
+        name: str,
+        labels: list[str],
+        train: NDArray[np.int64],
+        test: NDArray[np.int64],
+    ) -> tuple[Array, Array]:
+        import numpy as np
+
+        known = ranks({labels[i] for i in train.tolist()})
+        if len(set(known.values())) > MOST:
+            what = f"column {show(name)} has {len(known)} different values in the training part"
+            raise UserError("--categorical", what, f"give --drop {typed(name)}")
+        tell_alike(known, name, "category")
+        if len(labels) >= ENOUGH and len(set(labels)) == len(labels):
+            what = f"{self.file}: column {show(name)} has a different word in each row, like an id"
+            note(f"{what}; --drop {typed(name)} leaves it out")
+        strangers = {labels[i] for i in test.tolist()} - set(known)
+        if strangers:
+            has = counted(len(strangers), "category", "categories")
+            one = show(min(strangers))
+            what = f"{self.file}: column {show(name)} has {has} in the test part only, such as"
+            note(f"{what} {one}; all columns made of it are 0 there")
+        width = 1 + max(known.values())
+        first, second = (
+            np.array([known.get(labels[i], -1) for i in rows.tolist()], np.int64)
+            for rows in (train, test)
+        )
+        return first[:, None] == np.arange(width), second[:, None] == np.arange(width)
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Features of separate training and test parts that the user gave, float64."""
+
+    train: Array
+    test: Array
+    file: str
+    said: str  # the note that says that the test part is used
+
+    def __len__(self) -> int:
+        """Return the number of examples in both parts."""
+        return len(self.train) + len(self.test)
 
 
 def prepare(
@@ -196,7 +300,7 @@ def _unit(unit: Array, low: Array, high: Array, examples: int) -> Array:
     """
     import numpy as np
 
-    rounding = np.finfo(float).eps * min(max(examples, FEWEST), MOST)
+    rounding = np.finfo(float).eps * min(max(examples, FEWEST), LARGEST)
     size = np.maximum(np.abs(low), np.abs(high))
     return np.where((high > low) & (unit > rounding * size), unit, 1.0)
 

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 from annotated_types import Ge, Lt
 
 from gdcli.datasets.cells import Classes
-from gdcli.datasets.features import classified, measured
 from gdcli.datasets.reading import (
     TEST_FRACTION,
     Reading,
     in_parts,
     own_target,
-    read_both,
 )
 from gdcli.datasets.split import FeatureScale, Stratified, prepare
 from gdcli.errors import UserError
@@ -29,6 +27,7 @@ from gdcli.problem import Array, Data, OfClasses
 if TYPE_CHECKING:
     import numpy as np
 
+    from gdcli.datasets.features import WholeFile
     from gdcli.datasets.matrices import FileInParts
 
 
@@ -102,7 +101,7 @@ class Source(Reading):
         """Return the features (matrix, Columns or Apart) and the target numbers, (examples,)."""
         if self.data is None or self.predicted is None:
             return read_named(self.dataset)
-        return measured(read_both(self.data, self), self.predicted, self)
+        return self._file().measured()
 
     def classified(self) -> tuple[Array, Classes]:
         """Return the features (matrix, Columns or Apart) and the classes."""
@@ -111,7 +110,13 @@ class Source(Reading):
             places = y.astype("int64")
             own = tuple(map(str, range(1 + places.max())))
             return x, Classes(places, class_names(self.dataset) or own)
-        return classified(read_both(self.data, self, self.predicted), self.predicted, self)
+        return self._file().classified()
+
+    def _file(self, *, parts: bool = False) -> FileInParts | WholeFile:
+        """Return the reader of the file, which the named sets do without."""
+        from gdcli.datasets.matrices import file_of  # noqa: PLC0415 -- many problems read none
+
+        return file_of(cast("Path", self.data), str(self.predicted), self, parts=parts)
 
 
 @dataclass(frozen=True)
@@ -156,20 +161,15 @@ class Streamable(Source):
 
     def whole(self) -> int:
         """Return roughly the bytes for the whole file; 0 if it cannot be read in parts."""
-        return self._in_parts().whole() if self.streams else 0
-
-    def _in_parts(self) -> FileInParts:
-        from gdcli.datasets.matrices import FileInParts  # noqa: PLC0415 -- few files are
-
-        return FileInParts(cast("Path", self.data), str(self.predicted), self)
+        return self._file(parts=True).whole() if self.streams else 0
 
     def measured(self) -> tuple[Array, Array]:
         """Return the features, which may stay on disk, and the numbers to predict, (examples,)."""
-        return self._in_parts().measured() if self.stream else super().measured()
+        return self._file(parts=True).measured() if self.stream else super().measured()
 
     def classified(self) -> tuple[Array, Classes]:
         """Return the features, which may stay on disk, and the classes."""
-        return self._in_parts().classified() if self.stream else super().classified()
+        return self._file(parts=True).classified() if self.stream else super().classified()
 
 
 @dataclass(frozen=True)

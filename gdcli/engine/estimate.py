@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -29,7 +30,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
-from gdcli.method import Method
+from gdcli.method import Kind, Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -199,17 +200,37 @@ def _held(data: Data, *, apart: bool) -> int:
     return sum(numbers_held(a) if apart else 3 * a.size for a in arrays)
 
 
-def _state(trial: Trial, data: Data, horizon: int) -> int:
-    """Return how many numbers a method keeps for a trial besides the parameters."""
-    if not isinstance(trial.optimizer, Method):
-        return 0  # of the few of an optimizer the weights tell
-    from gdcli.engine.methods import numbers_kept
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of its trial, where there is no trial yet."""
 
-    seed = trial.training.data_seed
-    start = starting_point(trial.problem, load(trial.problem, seed), 0)
-    shapes = {name: value.shape for name, value in start.items()}
-    kinds = kinds_of(trial.problem, seed)
-    return numbers_kept(trial.optimizer, shapes, kinds, data, horizon)
+    kind: Mapping[str, Kind]
+    horizon: int
+    examples: int
+    predictions: int
+    l2: float = 0.0
+    epoch: int = 1
+    full_batch: bool = True  # where more is kept
+
+
+def _state(trial: Trial, data: Data, horizon: int) -> int:
+    """Return how many numbers a method keeps for a trial besides the parameters.
+
+    The state is made on no device: it has shapes, and takes no memory.
+    """
+    method = trial.optimizer
+    if not isinstance(method, Method):
+        return 0  # of the few of an optimizer the weights tell
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    start = starting_point(trial.problem, load(trial.problem, trial.training.data_seed), 0)
+    params = {name: torch.empty(value.shape, device="meta") for name, value in start.items()}
+    outputs = data.train["y"].shape[1:] if method.linear_models else ()
+    kinds = kinds_of(trial.problem, trial.training.data_seed)
+    known = Facts(kinds, horizon, data.examples, outputs[0] if outputs else 0)
+    kept = tree_leaves(method.init(params, known))
+    return sum(array.numel() for array in kept if isinstance(array, torch.Tensor))
 
 
 @lru_cache(maxsize=16)

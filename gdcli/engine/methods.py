@@ -6,9 +6,7 @@ and steps are torch tensors with the trials first, also where the program comput
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,18 +20,19 @@ from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.update import StackedRule, Stepper, clipping
-from gdcli.mapped import each, mapped, tensors, together
-from gdcli.method import Kind
+from gdcli.mapped import each, mapped, together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
     from gdcli.experiment.grid import Trial
-    from gdcli.method import Method
-    from gdcli.problem import Array, Data, Params
+    from gdcli.method import Kind, Method
+    from gdcli.problem import Array, Params
 
 STATE, SEEN = "state", "seen"  # what a stack of methods keeps besides the parameters
 
@@ -365,34 +364,6 @@ def _in_order(array: Tensor) -> Tensor:
     Factors of matrices come column by column, and products with them have other last bits.
     """
     return array.contiguous()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a method may know of its trial, where there is no trial yet."""
-
-    kind: Mapping[str, Kind]
-    horizon: int
-    examples: int
-    predictions: int
-    l2: float = 0.0
-    epoch: int = 1
-    full_batch: bool = True  # where more is kept
-
-
-def numbers_kept(
-    method: Method,
-    shapes: Mapping[str, tuple[int, ...]],
-    kind: Mapping[str, Kind],
-    data: Data,
-    horizon: int,
-) -> int:
-    """Return how many numbers the state of a trial has, without making them."""
-    params = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    outputs = data.train["y"].shape[1:] if method.linear_models else ()
-    facts = Facts(kind, horizon, data.examples, outputs[0] if outputs else 0)
-    state = method.init(params, facts)
-    return sum(array.numel() for array in tensors(state))
 
 
 class MethodSteps(Stepper["Program"]):

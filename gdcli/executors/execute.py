@@ -14,10 +14,10 @@ from gdcli.engine.families.family import family_of, needs_torch, not_stacked
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
+from gdcli.process import patience
 from gdcli.runs import manifest
-from gdcli.runs.process import patience
+from gdcli.runs.fingerprint import remember
 from gdcli.runs.run import Run, finished_unread, folder_of
-from gdcli.runs.spec import remember
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -37,10 +37,11 @@ from gdcli.executors.supervisor import Executor, Owned, Unit, WorkerDied
 from gdcli.experiment.toml import dump, loads
 from gdcli.fields import said
 from gdcli.problem import Data
+from gdcli.process import shielded
+from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.options import RunOptions
-from gdcli.runs.process import shielded
 from gdcli.runs.run import Run
-from gdcli.runs.spec import differences, line, problem_key, sources_of
+from gdcli.runs.spec import differences, line, sources_of
 from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:

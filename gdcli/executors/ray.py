@@ -25,7 +25,7 @@ from gdcli.errors import RunError, UserError
 from gdcli.executors.local import compute, job_of
 from gdcli.executors.supervisor import Executor, WorkerDied
 from gdcli.fields import show
-from gdcli.runs.process import SETTINGS, SIGNALS, Interrupted
+from gdcli.process import SETTINGS, SIGNALS, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

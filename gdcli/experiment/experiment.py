@@ -170,24 +170,7 @@ class _Reader:
         training = Training(
             **{f.name: values[f.name] for f in fields(Training) if f.name in values}
         )
-        if training.for_ is not None:
-            self._try(groups_of, training.for_, given.where("for"))
-            for name in axes.optimizer if not self.errors else ():
-                own = name_in(name)
-                with_groups = self._try(
-                    grouped_rule, name, rules[own], training.for_, given.where("for")
-                )
-                rules[own] = with_groups or rules[own]  # with the options of what a group names
-        if training.measure is not None:
-            training = replace(training, measure=spelt(training.measure))
-            self._try(measures_named, training.measure, given.where("measure"))
-        if training.schedule_for is not None:
-            where = given.where("schedule-for")
-            training = replace(
-                training, schedule_for=self._try(scheduled_spelt, training.schedule_for, where)
-            )
-            budget = "steps" if training.steps or "steps" in given.vary else "epochs"
-            self._try(_check_scheduled, training, axes, rules, where, budget)
+        training = self._spelt(training, axes, rules)
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
@@ -205,6 +188,32 @@ class _Reader:
         experiment = Experiment(reference, _checked(grid, given.where))
         _check_measures(experiment, given.where("measure"))
         return experiment
+
+    def _spelt(self, training: Training, axes: Axes, rules: dict[str, type[Any]]) -> Training:
+        """Return the training with measures and schedules as they are stored.
+
+        Rules that --for gives to some parameters take their place in `rules`, with their options.
+        """
+        given = self.given
+        if training.for_ is not None:
+            self._try(groups_of, training.for_, given.where("for"))
+            for name in axes.optimizer if not self.errors else ():
+                own = name_in(name)
+                with_groups = self._try(
+                    grouped_rule, name, rules[own], training.for_, given.where("for")
+                )
+                rules[own] = with_groups or rules[own]
+        if training.measure is not None:
+            training = replace(training, measure=spelt(training.measure))
+            self._try(measures_named, training.measure, given.where("measure"))
+        if training.schedule_for is not None:
+            where = given.where("schedule-for")
+            training = replace(
+                training, schedule_for=self._try(scheduled_spelt, training.schedule_for, where)
+            )
+            budget = "steps" if training.steps or "steps" in given.vary else "epochs"
+            self._try(_check_scheduled, training, axes, rules, where, budget)
+        return training
 
     def _rules(self, axes: Axes) -> dict[str, type[Any]]:
         """Return the optimizers and schedules of the grid by name."""

@@ -101,7 +101,9 @@ def read_text(file: Path | None) -> Text:
     import numpy as np
 
     if file is None:
-        content = gzip.decompress((Path(__file__).parents[1] / "datasets" / "sonnets.txt.gz").read_bytes())
+        content = gzip.decompress(
+            (Path(__file__).parents[1] / "datasets" / "sonnets.txt.gz").read_bytes()
+        )
     else:
         content = read_contents(file, "--data")
     try:

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from gdcli.numbers import compact
+from gdcli.process import results
 from gdcli.runs.options import Progress, Silent
-from gdcli.stdout import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

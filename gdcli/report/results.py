@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.text import Text
 
 from gdcli.analysis.best import Setting, quantization_rows
-from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
-from gdcli.analysis.diagnosis.diagnosis import DEFAULT
-from gdcli.analysis.diagnosis.verdict import Limits, qualities, states
+from gdcli.analysis.diagnoses import Diagnoses, diagnoses_of, rate_diagnosis
+from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.analysis.diagnosis.verdicts.states import ReachedItsGoal
-from gdcli.analysis.theory import RunConstants
 from gdcli.errors import UserError
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels, rounded
@@ -22,22 +19,19 @@ from gdcli.report.charts.charts import MetricOfRun, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
 from gdcli.report.headline import baseline_columns, baseline_lines, headline
-from gdcli.report.text_tables import TextColumn, blocks, namer, print_listing, print_rows
+from gdcli.report.text_tables import TextColumn, blocks, namer, print_rows
 from gdcli.report.why import MORE, lines_comparison, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
-from gdcli.runs.manifest import read as read_manifest
-from gdcli.runs.trials import TrialResult, read_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from gdcli.runs.differences import CheckResult
-    from gdcli.runs.trials import Trials
+    from gdcli.analysis.theory import RunConstants
+    from gdcli.runs.trials import TrialResult, Trials
 
 Row: TypeAlias = Mapping[str, Value]
-PLACE = ("table", "trial", "step", "column", "recorded", "found")
 QUANTIZATION_NOTES = (
     "scores: medians over the seeds at the best lr; drop: how much rounding worsens them",
     "bytes: weights of the given bits, a float for each output's scale, and the other parameters",
@@ -142,21 +136,25 @@ def _failures(trials: Sequence[TrialResult]) -> list[str]:
     return lines if rest <= 0 else [*lines[:MOST_MESSAGES], f"and {rest} more messages"]
 
 
-def print_failures(run: Trials, console: Console) -> None:
-    """Print the messages that trials of a run failed with, a line each."""
-    _print(console, *_failures(run.trials))
+def print_outcome(
+    folder: Path, form: str | None, console: Console, errors: Console | None
+) -> Diagnoses:
+    """Print a run that has just ended, and return its diagnoses.
+
+    The results are printed in a form, or not at all, and the messages of failed trials on `errors`
+    unless it is None.
+    """
+    diagnoses = diagnoses_of(folder)
+    if form is not None:
+        print_results(folder, form, console, diagnoses)
+    if errors is not None:
+        _print(errors, *_failures(diagnoses.run.trials))
+    return diagnoses
 
 
 def _print(console: Console, *lines: str | Text) -> None:
     """Print sentences and rows; no word or number is broken."""
     print_lines(lines, console)
-
-
-def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
-    """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
-    there = (folder / "manifest.json").is_file()
-    theory = RunConstants(read_manifest(folder)) if there else None
-    return Diagnoses(read_trials(folder), theory, limits)
 
 
 def best_rows(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Row]:
@@ -271,19 +269,6 @@ def quantized_rows(
         what = "no network of the run is rounded"
         raise UserError("--view", what, "give gdcli run --vary quantize=none,ptq,qat")
     return rows
-
-
-def print_findings(findings: Sequence[CheckResult], form: str, console: Console) -> None:
-    """Print a row for each check; csv and json have columns for the first difference's place."""
-    print_listing([_row(f, apart=form in ("csv", "json")) for f in findings], form, console)
-
-
-def _row(finding: CheckResult, *, apart: bool) -> dict[str, str]:
-    row = {"check": finding.check, "result": finding.result, "detail": finding.detail}
-    if apart:
-        place = asdict(finding.difference) if finding.difference else {}
-        row |= {name: place.get(name, "") for name in PLACE}
-    return row
 
 
 def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias, cast
 
 from gdcli.catalog.classes import import_part, only_class
+from gdcli.report.text_tables import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,8 +57,6 @@ class TableView(RunView):
 
     def print(self, folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
         """Print the rows: in full as csv and json, rounded as md, with notes as a table."""
-        from gdcli.report.text_tables import print_rows
-
         rows, notes = self.table(folder, diagnoses)
         print_rows(rows, form, console, notes, [trial.lr for trial in diagnoses.run.trials])
 

@@ -19,8 +19,8 @@ from gdcli.experiment.training import BUDGETS
 from gdcli.numbers import harmless
 from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.runs import atomic, manifest
+from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit
-from gdcli.runs.spec import problem_key
 from gdcli.runs.table import header, tables_of
 
 if TYPE_CHECKING:

@@ -21,16 +21,9 @@ from gdcli.fields import show
 from gdcli.runs.atomic import Claims
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
+from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.finish import write_tables
-from gdcli.runs.spec import (
-    AGAIN,
-    differences,
-    experiment_of,
-    identity,
-    problem_key,
-    read_spec,
-    spec_file,
-)
+from gdcli.runs.spec import AGAIN, differences, experiment_of, identity, read_spec, spec_file
 from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import BatchRunner, plan_for
 

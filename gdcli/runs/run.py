@@ -14,17 +14,10 @@ from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.atomic import Claims, Signs, at_work
+from gdcli.runs.fingerprint import data_checksums, fingerprint, known_checksums, remember
 from gdcli.runs.finish import write_tables
 from gdcli.runs.options import partition_of
-from gdcli.runs.spec import (
-    FORMAT,
-    code_checksums,
-    data_checksums,
-    fingerprint,
-    known_checksums,
-    remember,
-    spec_id,
-)
+from gdcli.runs.spec import FORMAT, code_checksums, spec_id
 from gdcli.runs.store import Checkpoint, Store
 from gdcli.runs.table import tables_of
 from gdcli.runs.work import BatchRunner, failure_lines

@@ -25,9 +25,10 @@ from gdcli.runs.differences import (
     TrialComparison,
     compare_runs,
 )
+from gdcli.runs.fingerprint import data_checksums, fingerprint
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.manifest import changed
-from gdcli.runs.spec import FORMAT, SHOWN, changed_code, data_checksums, fingerprint, read_spec
+from gdcli.runs.spec import FORMAT, SHOWN, changed_code, read_spec
 from gdcli.runs.store import Store
 from gdcli.runs.table import tables_of
 from gdcli.runs.work import BatchRunner, plan_for

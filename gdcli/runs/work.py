@@ -17,9 +17,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment.grid import Trial, described
+from gdcli.process import lacks_memory, message_of
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
-from gdcli.runs.process import lacks_memory, message_of
 from gdcli.runs.store import Shard
 from gdcli.runs.table import MESSAGE, summary_table, tables_of
 

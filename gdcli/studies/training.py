@@ -29,8 +29,9 @@ from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.fields import show
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.differences import BYTES, Difference, TrialComparison
+from gdcli.runs.fingerprint import data_checksum, problem_key
 from gdcli.runs.folder import RunFolder, state_of
-from gdcli.runs.spec import changed_code, data_checksum, problem_key
+from gdcli.runs.spec import changed_code
 from gdcli.runs.verify import surroundings
 from gdcli.runs.work import isolated
 

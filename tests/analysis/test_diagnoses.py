@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from gdcli import load
+from gdcli.analysis.diagnoses import diagnoses_of
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.cli.app import main
 from gdcli.executors.execute import execute
-from gdcli.report.results import diagnoses_of
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.table import FACTS
 from gdcli.runs.trials import read_trials

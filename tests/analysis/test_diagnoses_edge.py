@@ -13,6 +13,7 @@ from gdcli.analysis.best import settings_of
 from gdcli.analysis.diagnoses import (
     EdgeOfStability,
     RateDiagnosis,
+    diagnoses_of,
     edge_of_stability,
     rate_diagnoses,
 )
@@ -23,7 +24,6 @@ from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
-from gdcli.report.results import diagnoses_of
 from gdcli.report.why import explanation, why_rows
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment

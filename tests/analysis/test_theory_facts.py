@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gdcli.analysis.diagnoses import diagnoses_of
 from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import family_of, floors_of
 from gdcli.executors.execute import execute
-from gdcli.report.results import diagnoses_of
 from gdcli.runs import manifest
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gdcli.runs.process import SIGNALS
+from gdcli.process import SIGNALS
 from tests.cli.command_line import Shell
 
 if TYPE_CHECKING:

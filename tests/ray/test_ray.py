@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gdcli.process import SETTINGS
 from gdcli.runs.folder import State, state_of
-from gdcli.runs.process import SETTINGS
 from tests.ray.cluster import LOOPBACK, Nodes, cluster
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gdcli.runs import installation
+from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.installation import diagnose
-from gdcli.runs.spec import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path

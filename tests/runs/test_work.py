@@ -10,10 +10,10 @@ import pytest
 
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
+from gdcli.process import message_of
 from gdcli.runs.csv_read import records
 from gdcli.runs.folder import State, state_of
 from gdcli.runs.options import RunOptions
-from gdcli.runs.process import message_of
 from tests.executors.test_execute import Counting, Fragile, fragile, frame, run
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 class AnalyticFamily(NumPyFamily[Analytic]):
     """Values and gradients for all trials at once; a quadratic turned to its axes."""
 
+    minimised_as = "OfAnalytic"
     known_by = "QuadraticTheory"
 
     def program(

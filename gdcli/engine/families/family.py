@@ -95,6 +95,7 @@ class Family(ABC, Generic[P]):
     is_network: ClassVar[bool] = False  # it has layers of units
     reads_in_parts: ClassVar[bool] = False  # a file of examples may stay on disk
     has_examples: ClassVar[bool] = False  # the loss is a mean over examples with a target each
+    minimised_as: ClassVar[str] = "Objective"  # the class of families/objective.py
     known_by: ClassVar[str] = ""  # the class of families/theory.py, which few commands import
 
     # How it is trained.
@@ -109,11 +110,16 @@ class Family(ABC, Generic[P]):
     ) -> Program:
         """Return the program of some trials of one cohort; `width` as `program_for` takes it."""
 
-    @abstractmethod
     def objective(
         self, problem: P, data: Data, device: Torch, quantize_from_step: int
     ) -> Objective[Any]:
-        """Return what the reference engine minimises."""
+        """Return what the reference engine minimises, on torch whatever the family computes on."""
+        kind: type[Objective[Any]] = getattr(
+            import_part(f"{__package__}.objective"), self.minimised_as
+        )
+        objective = kind(problem, data, device)
+        objective.quantize_from_step = quantize_from_step
+        return objective
 
     @abstractmethod
     def stacked(self, trials: Sequence[Trial]) -> int:
@@ -195,14 +201,6 @@ class NumPyFamily(Family[P], ABC):
     """Problems whose steps cost little, so that many trials share a batch."""
 
     needs_torch = False
-
-    def objective(
-        self, problem: P, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[Any]:
-        """Return the function of one point, or the mean cost of the predictions of one trial."""
-        from gdcli.engine.families.objective import on_torch
-
-        return on_torch(problem, data, device)
 
     def batch_limit(self, method: str) -> int:
         """Return a fixed number: a step costs little."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class LinearModelFamily(NumPyFamily[LinearModel]):
     """Predictions by matrix products, of numbers that may be sparse or stay on disk."""
 
+    minimised_as = "OfLinearModel"
     known_by = "LinearModelTheory"
     reads_in_parts = True
     has_examples = True

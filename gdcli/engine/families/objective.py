@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import torch
 
@@ -47,6 +47,7 @@ class Objective(Generic[P]):
     """The mean loss that a problem states, its gradient by autograd, and its metrics."""
 
     pieces = Pieces()
+    quantize_from_step = 0  # the step from which on a network is rounded
     counts: dict[str, NDArray[np.int64]] | None = None  # of each class, where recall is recorded
 
     def __init__(self, problem: P, data: Data, device: Torch) -> None:
@@ -227,23 +228,14 @@ class OfLinearModel(Objective[LinearModel]):
         return 0.5 * self.problem.l2 * (params["weight"] ** 2).sum()
 
 
-def on_torch(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
-    """Return the objective of a problem that other engines compute on NumPy."""
-    if isinstance(problem, Analytic):
-        return OfAnalytic(problem, data, device)
-    return OfLinearModel(cast("LinearModel", problem), data, device)
-
-
 class OfNetwork(Objective[Network]):
     """A module, its criterion, and a penalty on its weights."""
 
-    def __init__(
-        self, problem: Network, data: Data, device: Torch, quantize_from_step: int = 0
-    ) -> None:
-        """Make the module; it is quantized from the step `quantize_from_step` on."""
+    def __init__(self, problem: Network, data: Data, device: Torch) -> None:
+        """Make the module."""
         super().__init__(problem, data, device)
         module = module_of(problem, data)
-        self.rounding, self.quantize_from_step = rounding_of(module), quantize_from_step
+        self.rounding = rounding_of(module)
         each = class_weights(problem, data)
         self.cost = TrialCriterion(problem, device, None if each is None else device.array(each))
         self.weights = penalised(module)

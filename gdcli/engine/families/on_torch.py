@@ -13,7 +13,6 @@ from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.families.family import Family
 from gdcli.engine.families.footprint import each_by_itself, footprint, in_chunks, in_pieces
-from gdcli.engine.families.objective import Objective, OfNetwork, OfStatefulNetwork
 from gdcli.engine.initial import Start, module_of, network_start, parameters_of
 from gdcli.engine.layers.modules import kinds_in
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
@@ -85,12 +84,6 @@ class TorchFamily(Family[P]):
         """Return the program of a loss that autograd differentiates."""
         return AutogradProgram(problem, data, layout, device, mapping)
 
-    def objective(
-        self, problem: P, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[Any]:
-        """Return the loss as the problem states it."""
-        return Objective(problem, data, device)
-
     def stacked(self, trials: Sequence[Trial]) -> int:
         """Return the trials, and one more where their number is odd."""
         return len(trials) + len(trials) % 2
@@ -124,6 +117,7 @@ class TorchFamily(Family[P]):
 class NetworkFamily(TorchFamily[Network]):
     """A module and a criterion: stacked layer by layer where all of its layers are known."""
 
+    minimised_as = "OfNetwork"
     known_by = "NetworkTheory"
     is_network = True
     has_examples = True
@@ -146,12 +140,6 @@ class NetworkFamily(TorchFamily[Network]):
     ) -> AutogradProgram:
         """Return the program of a module."""
         return ModuleProgram(problem, data, layout, device, mapping)
-
-    def objective(
-        self, problem: Network, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[Network]:
-        """Return the module with its criterion."""
-        return OfNetwork(problem, data, device, quantize_from_step)
 
     def start(self, problem: Network, data: Data, rng: np.random.Generator) -> Start:
         """Return what is drawn for known layers, and what the module sets itself."""
@@ -238,6 +226,7 @@ class NetworkFamily(TorchFamily[Network]):
 class StatefulFamily(TorchFamily[StatefulNetwork]):
     """A module with a loss of its own: one trial a batch."""
 
+    minimised_as = "OfStatefulNetwork"
     is_network = True
 
     def batch_limit(self, method: str) -> int:
@@ -254,12 +243,6 @@ class StatefulFamily(TorchFamily[StatefulNetwork]):
     ) -> StatefulProgram:
         """Return the program of the module itself."""
         return StatefulProgram(problem, data, layout(1), device)
-
-    def objective(
-        self, problem: StatefulNetwork, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[StatefulNetwork]:
-        """Return the sum of the module's losses."""
-        return OfStatefulNetwork(problem, data, device)
 
     def start(self, problem: StatefulNetwork, data: Data, rng: np.random.Generator) -> Start:
         """Return what the module draws."""

@@ -20,6 +20,7 @@ from gdcli.engine.families.family import (
     family_of,
     pieces_for,
     precision,
+    starting_point,
 )
 from gdcli.engine.families.objective import (
     Objective,
@@ -206,16 +207,12 @@ def _train(
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
     objective = _objective(trial, data, device)
-    params = tensors(
-        family_of(trial.problem).starting_point(trial.problem, data, trial.seed), device
-    )
+    params = tensors(starting_point(trial.problem, data, trial.seed), device)
     rates = Rates(trial.schedule, plan.steps)
-    given = OfTrial(trial, objective, plan, rates)
-    steps = steps_of(given, params)
+    steps = steps_of(given := OfTrial(trial, objective, plan, rates), params)
     batches = _batches(trial, plan, objective)
-    kinds = trial.training.measures
-    one = OneTrial(objective, trial.seed, device)
-    measures = Measures(kinds, one, _stacked(params)) if kinds else None
+    stack, kinds = OneTrial(objective, trial.seed, device), trial.training.measures
+    measures = Measures(kinds, stack, _stacked(params)) if kinds else None
     curve = ReferenceCurve(trial.training)
     watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
 
@@ -244,8 +241,8 @@ def _train(
             params = steps.take(params, batch, step)
         record(there)
         advance(there - here)
-    curves = curve.curves(device.dtype, plan)
-    return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
+    trajectory = watcher.trajectory(curve.steps[-1])
+    return curve.curves(device.dtype, plan)._replace(trajectory=trajectory)
 
 
 def _objective(trial: Trial, data: Data, device: Torch) -> Objective[Any]:

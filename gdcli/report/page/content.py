@@ -17,7 +17,6 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from gdcli import __version__
@@ -31,6 +30,8 @@ from gdcli.runs.table import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from jinja2 import Environment, Template
 
     from gdcli.analysis.best import Setting
     from gdcli.analysis.theory import RunConstants
@@ -85,6 +86,8 @@ def own_markup(text: str) -> Markup:
 
 @cache
 def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(PACKAGE),
         autoescape=True,

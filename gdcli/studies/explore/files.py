@@ -29,7 +29,8 @@ from gdcli.fields import show
 from gdcli.numbers import as_given
 from gdcli.runs import atomic, manifest
 from gdcli.runs.csv_read import Row, Value, read_rows, value_of
-from gdcli.runs.spec import code_checksums, data_checksums, fingerprint
+from gdcli.runs.fingerprint import data_checksums, fingerprint
+from gdcli.runs.spec import code_checksums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

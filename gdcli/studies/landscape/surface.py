@@ -32,7 +32,7 @@ from gdcli.engine.sampling import stream
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Problem, Surface
-from gdcli.runs.process import lacks_memory, message_of
+from gdcli.process import lacks_memory, message_of
 from gdcli.studies.training import (
     Buffers,
     Layout,

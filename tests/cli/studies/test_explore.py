@@ -18,7 +18,7 @@ from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
 from gdcli.engine.families.family import family_of
 from gdcli.fields import options_of
-from gdcli.runs.process import Interrupted
+from gdcli.process import Interrupted
 from gdcli.studies.explore import dynamics
 from gdcli.studies.options import Compute, DataMap
 from tests.own_code import NET, write

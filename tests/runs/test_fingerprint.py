@@ -13,7 +13,7 @@ from gdcli.datasets.matrices import FileInParts
 from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.execute import Outcome, check, execute
-from gdcli.runs import spec
+from gdcli.runs import fingerprint
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.run import Run
 from tests.grids import experiment
@@ -30,7 +30,7 @@ ROWS = "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(50))
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a file that is taken for a large one, which was not changed just now."""
-    monkeypatch.setattr(spec, "LARGE", len(ROWS))
+    monkeypatch.setattr(fingerprint, "LARGE", len(ROWS))
     monkeypatch.setattr(contents, "SETTLED", 0)
     written = tmp_path / "big.csv"
     written.write_text(ROWS)
