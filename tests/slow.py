@@ -227,9 +227,9 @@ SLOW = (
             "tests/cli/test_own.py::test_however_a_file_prints_it_is_not_among_the_results",
             "tests/cli/test_plugins.py::test_plugins_run_and_are_described",
             "tests/engine/test_peak.py::test_a_network_takes_a_part_of_its_examples_at_a_time",
-            "tests/executors/test_worker.py::test_a_worker_that_is_killed_costs_its_batch_a_retry",
-            "tests/executors/test_worker.py::test_what_a_worker_raises_is_the_runs_error",
-            "tests/executors/test_worker.py::test_workers_end_with_a_parent_that_is_killed",
+            "tests/executors/test_local_worker.py::test_a_worker_that_is_killed_costs_its_batch_a_retry",
+            "tests/executors/test_local_worker.py::test_what_a_worker_raises_is_the_runs_error",
+            "tests/executors/test_local_worker.py::test_workers_end_with_a_parent_that_is_killed",
             "tests/problems/test_yolo26.py::test_its_gradient_is_not_compared_with_*",
             "tests/problems/test_yolo26.py::test_without_ultralytics_it_says_what_to_install_*",
             "tests/runs/test_hardening.py::test_a_folder_in_the_place_of_a_file_is_named",
@@ -300,14 +300,14 @@ SLOW = (
     Slow(
         "processes that end by every signal and every death",
         (
-            "tests/executors/test_worker.py::test_the_first_signal_lets_every_worker_*",
+            "tests/executors/test_local_worker.py::test_the_first_signal_lets_every_worker_*",
             "tests/test_process.py::test_a_signal_ends_the_run_after_the_batch_in_hand",
         ),
         lambda case: case["number"] == signal.SIGTERM,
     ),
     Slow(
         "batches that end their workers in every way",
-        ("tests/executors/test_worker.py::test_a_batch_that_kills_two_workers_is_named_*",),
+        ("tests/executors/test_local_worker.py::test_a_batch_that_kills_two_workers_is_named_*",),
         lambda case: case["cause"] == "SIGKILL",
     ),
     Slow(
@@ -320,7 +320,7 @@ SLOW = (
             "tests/runs/test_methods.py",
             "tests/runs/test_measuring.py::test_workers_and_shards_write_the_same_bytes_and_*",
             "tests/runs/test_work.py::test_a_retry_runs_the_failed_trials_alone",
-            "tests/executors/test_worker.py::test_a_network_has_the_same_bytes_too",
+            "tests/executors/test_local_worker.py::test_a_network_has_the_same_bytes_too",
             "tests/executors/test_supervisor.py::test_eight_processes_compute_every_batch_once",
             "tests/executors/test_supervisor.py::test_a_new_executor_is_*",
             "tests/test_examples.py",

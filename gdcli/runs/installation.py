@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Each in a process of its own: a broken library may end it, as by an illegal instruction.
 NUMPY = """
-from gdcli.runs.spec import fingerprint
+from gdcli.runs.fingerprint import fingerprint
 print(json.dumps(fingerprint("cpu", torch=False)))
 """
 TORCH = """

@@ -119,7 +119,7 @@ def test_small_files_and_fresh_ones_are_read_each_time(
     file: Path, converted: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (
-        ("gdcli.runs.spec.LARGE", 2**20),
+        ("gdcli.runs.fingerprint.LARGE", 2**20),
         ("gdcli.datasets.contents.SETTLED", 1e12),
     ):
         with monkeypatch.context() as patch:
