@@ -346,13 +346,13 @@ class Routed(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the direction of each rule for its parameters, and the next states."""
-        return self._each("direction", params, state, ask, lr, step)
+        return self._each("direction", params, state, (ask, lr, step))
 
     def step(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the parameters after a step of each rule, and the next states."""
-        return self._each("step", params, state, ask, lr, step)
+        return self._each("step", params, state, (ask, lr, step))
 
     def at(self, params: Params, state: State) -> Params:
         """Return the point that each rule hands out for its parameters."""
@@ -375,9 +375,11 @@ class Routed(Method):
             found = {**found, **rule.gradient(share, Among(ask, params, (*share,)))[1]}
         return loss, found
 
-    def _each(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of both
-        self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
+    def _each(
+        self, what: str, params: Params, state: State, now: tuple[Ask, Array, int]
     ) -> tuple[Params, State]:
+        """Return what both rules do in a step, `now`: who is asked, the rate, and the number."""
+        ask, lr, step = now
         found: Params = {}
         after: State = {}
         for name, rule, share in self._shares(params):

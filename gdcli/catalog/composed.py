@@ -82,22 +82,24 @@ class Composed(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the direction of the whole and the next state."""
-        return self._asked("direction", params, state, ask, lr, step)
+        return self._asked("direction", params, state, (ask, lr, step))
 
     def step(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the parameters after a step of the whole, and the next state."""
-        return self._asked("step", params, state, ask, lr, step)
+        return self._asked("step", params, state, (ask, lr, step))
 
     def at(self, params: Params, state: State) -> Params:
         """Return the point that the whole hands out."""
         kind: dict[str, Any] = {n: kind for kind, names in state["kind"].items() for n in names}
         return self._whole(kind).at(params, state["whole"])
 
-    def _asked(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of the whole
-        self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
+    def _asked(
+        self, what: str, params: Params, state: State, now: tuple[Ask, Array, int]
     ) -> tuple[Params, State]:
+        """Return what the whole does in a step, `now`: who is asked, the rate, and the number."""
+        ask, lr, step = now
         # The parts want the gradient at the same point: it is computed, and charged, once.
         asked = assembly.Remembered(ask)
         found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)

@@ -10,6 +10,7 @@ steps: a trunk, which is trained once, and a branch for each horizon.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,10 +31,10 @@ from gdcli.engine.families.family import (
     starting_point,
 )
 from gdcli.engine.plan import Plan, plan_of, watched
-from gdcli.engine.recorder import BatchHistory, Measures, Recorder
+from gdcli.engine.recorder import BatchHistory, Checkpointer, Measures, Recorder
 from gdcli.engine.refusals import built_in, check_torch, parts_of
 from gdcli.engine.sampling import Orders
-from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, Watch
+from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, OnLoss, Watch
 from gdcli.engine.update import StackedOptimizer, Stepwise
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
@@ -43,14 +44,12 @@ from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
     from gdcli.engine.methods import StackedMethod
     from gdcli.engine.programs.program import Program
-    from gdcli.engine.recorder import Checkpointer
-    from gdcli.engine.train import OnLoss
     from gdcli.engine.update import Stepper
     from gdcli.problem import Data, Params
 
@@ -161,36 +160,47 @@ def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialB
     return batches
 
 
-def train_batch(  # noqa: PLR0913, PLR0917 -- what is reported, and kept, on the way
+@dataclass(frozen=True)
+class BatchHooks:
+    """What happens on the way while a batch is trained; None: nothing."""
+
+    # Stores the state now and then, and returns one to continue from; the reference engine, one
+    # trial at a time, starts again instead.
+    checkpointer: Checkpointer | None = None
+    # Called with the lowest loss among the trials, a few times a second at most.
+    hear: OnLoss | None = None
+    # Given parameters, and what is carried along, such as running statistics, at every recorded
+    # point, with a first axis of trials.
+    look: Look | None = None
+    # Whether trials are followed between recorded points, and their ends looked into.
+    watches: bool = True
+    # The same trials with larger budgets, each with what keeps the state up to which both agree.
+    longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = ()
+
+
+NOTHING = BatchHooks()
+
+
+def train_batch(
     batch: TrialBatch,
     data: Data,
     device_name: str,
     advance: Callable[[int], None],
-    checkpointer: Checkpointer | None = None,
-    hear: OnLoss | None = None,
-    look: Look | None = None,
-    *,
-    watches: bool = True,
-    longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = (),
+    hooks: BatchHooks = NOTHING,
 ) -> tuple[Plan, BatchHistory]:
-    """Train the trials of a batch on a resolved device; `advance` is called with trial-steps done.
+    """Train the trials of a batch on a resolved device.
 
-    `checkpointer`, if given, stores the state now and then, and returns one to continue from; the
-    reference engine, one trial at a time, starts again instead. `hear` is called with the lowest
-    loss among the trials, a few times a second at most; `look` is given the parameters and what is
-    carried along, such as running statistics, at every recorded point, with a first axis of trials.
-    `watches`: whether to follow the trials between recorded points, and to look into their ends.
-    `longer`: the same trials with larger budgets, each with what keeps the state up to which both
-    are the same.
+    `advance` is called with the trial-steps that are done.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
         if batch.engine == "reference" or alone(batch.trials[0]):
-            return plan, _train_alone(batch.trials, data, device_name, advance, look)
-        hooks = Hooks(checkpointer, look and partial(_shown, look), hear)
-        loop = loop_for(batch.trials, data, plan, device_name, hooks, watches=watches)
-        loop.longer = _longer(loop, batch.trials, data, longer)
+            return plan, _train_alone(batch.trials, data, device_name, advance, hooks.look)
+        look = hooks.look and partial(_shown, hooks.look)
+        own = Hooks(hooks.checkpointer, look, hooks.hear, watches=hooks.watches)
+        loop = loop_for(batch.trials, data, plan, device_name, own)
+        loop.longer = _longer(loop, batch.trials, data, hooks.longer)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=engine_description(loop.program, loop.stepper))
 
@@ -252,25 +262,18 @@ def _moving(
     from gdcli.engine.methods import MethodSteps, StackedMethod
 
     kinds = kinds_of(first.problem, first.training.data_seed)
-    method = StackedMethod(
-        program, trials, plan.steps, kinds, plan.steps_per_epoch, full_batch=repeats(first)
-    )
+    method = StackedMethod(program, trials, plan, kinds, full_batch=repeats(first))
     return method, MethodSteps(program, method, orders)
 
 
-def loop_for(  # noqa: PLR0913 -- what is trained, on what, and what happens on the way
+def loop_for(
     trials: Sequence[Trial],
     data: Data,
     plan: Plan,
     device: str,
     hooks: Hooks = NO_HOOKS,
-    *,
-    watches: bool = False,
 ) -> Loop:
-    """Return the parts that trials of one cohort are trained with, on a resolved device.
-
-    `watches`: whether to follow the trials between recorded points, and to look into their ends.
-    """
+    """Return the parts that trials of one cohort are trained with, on a resolved device."""
     first = trials[0]
     place = device_for(device, precision(first), networks=computes_on_torch(first))
     program = program_for(trials, data, place)
@@ -285,6 +288,6 @@ def loop_for(  # noqa: PLR0913 -- what is trained, on what, and what happens on 
     kinds = first.training.measures
     measures = Measures(kinds, program, params) if kinds else None
     watcher = None
-    if watches:
+    if hooks.watches:
         watcher = Watcher(program, watched(plan, stochastic=stochastic), plan.steps)
     return Loop(program, params, optimizer, plan, stepper, recorder, measures, watcher, hooks)

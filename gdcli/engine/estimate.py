@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gdcli.datasets.contents import free, human
 from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
 from gdcli.datasets.tabular import Streamable
-from gdcli.engine.batch import TrialBatch, batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, TrialBatch, batches_of, train_batch
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families.family import (
@@ -447,7 +447,7 @@ def _seconds(sample: Sample, steps: int, record: int, device: str) -> float:
     begun = time.perf_counter()
     batch = _shortened(sample.batch, steps, record)
     # On some of the examples a trial may end early, and analysing its end takes seconds.
-    train_batch(batch, sample.data, device, lambda _: None, watches=False)
+    train_batch(batch, sample.data, device, lambda _: None, BatchHooks(watches=False))
     return time.perf_counter() - begun
 
 

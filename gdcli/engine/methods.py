@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gdcli.engine.plan import Plan
     from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
@@ -207,20 +208,19 @@ class StackedAsk:
 class StackedMethod(StackedRule):
     """The method of a cohort, with one value a trial for each numeric setting."""
 
-    def __init__(  # noqa: PLR0913 -- what a method may know of its trials
+    def __init__(
         self,
         program: Program,
         trials: Sequence[Trial],
-        horizon: int,
+        plan: Plan,
         kind: Mapping[str, Kind],
-        epoch: int = 1,
         *,
         full_batch: bool = False,
     ) -> None:
-        """Take the kinds of the parameters, the steps of an epoch, whether all have one loss."""
-        super().__init__(program, trials, horizon)
+        """Take the plan, the kinds of the parameters, and whether all steps have one loss."""
+        super().__init__(program, trials, plan.steps)
         self.kind, self.examples, self.full_batch = kind, program.examples, full_batch
-        self.epoch = epoch
+        self.epoch = plan.steps_per_epoch
         self.predictions, self.l2 = of_linear_model(program.problem, program.data)
         self.name = name_of(program.problem)
         self.first = cast("Method", trials[0].optimizer)

@@ -13,6 +13,7 @@ from gdcli.engine.device import Torch
 from gdcli.engine.initial import module_of, network_start
 from gdcli.engine.layout import one_axis
 from gdcli.engine.methods import MethodSteps, StackedMethod
+from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.recorder import TrainingState
 from gdcli.engine.trial_ask import TrialAsk
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Params
 
 STEPS = 4
+EXAMPLES = 8
 CLOSE = 1e-6  # relative, after some steps in float64
 RATES = (0.01, 1e-3, 1e30)  # the last trial diverges
 KINDS: dict[str, Kind] = {
@@ -49,7 +51,7 @@ class Probe(Network):
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples."""
         rng = np.random.default_rng(0)
-        x, y = (rng.standard_normal((8, width)) for width in (5, 3))
+        x, y = (rng.standard_normal((EXAMPLES, width)) for width in (5, 3))
         return Data({"x": x, "y": y})
 
     def module(self, data: Data) -> nn.Module:
@@ -124,7 +126,7 @@ def _ends(trials: Sequence[Trial]) -> dict[str, np.ndarray]:
     data = problem.load(np.random.default_rng(0))
     program = NetworkProgram(problem, data, one_axis(trials, 2), device, module_of(problem, data))
     params = program.start([network_start(problem, data, np.random.default_rng(0))])
-    stack = StackedMethod(program, trials, STEPS, KINDS)
+    stack = StackedMethod(program, trials, plan_of(trials[0], EXAMPLES), KINDS)
     state = TrainingState(0, params, stack.init(params), program.buffers)
     state = MethodSteps(program, stack, None).advance(state, STEPS)
     point = stack.point(state.params, state.optimizer)

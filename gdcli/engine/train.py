@@ -53,6 +53,8 @@ class Hooks:
     checkpointer: Checkpointer | None = None
     on_record: OnRecord | None = None
     on_loss: OnLoss | None = None
+    # Whether trials are followed between recorded points, and their ends looked into.
+    watches: bool = False
 
 
 NO_HOOKS = Hooks()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from gdcli.catalog.user_code import fault_of
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.errors import GdcliError
 from gdcli.experiment.grid import Axes, Grid, Trial, cohorts_of
@@ -129,7 +129,7 @@ def resumed_as_whole(trials: tuple[Trial, ...]) -> int:
     data, memory = examples_of(trials[0]), Memory()
 
     def trained(memory: Memory) -> tuple[bytes, ...]:
-        _, curves = train_batch(batch, data, "cpu", lambda _: None, memory)
+        _, curves = train_batch(batch, data, "cpu", lambda _: None, BatchHooks(memory))
         seen = [] if curves.seen is None else [curves.seen]
         arrays = *curves.values.values(), curves.length, curves.ended, *seen
         return *(array.tobytes() for array in arrays), repr(curves.steps).encode()

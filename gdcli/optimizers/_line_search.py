@@ -170,6 +170,13 @@ def back_tracking(
     return t, found
 
 
+# What a search holds: the lowest point and the other end of its bracket, as `_point` makes them;
+# the next trial step; whether it is done, has a bracket, and lies close to an end of it.
+Held: TypeAlias = tuple[Array, Array, Array, Array, Array, Array]
+# The loss and the slope at the start of the line, its direction, and both constants.
+Line: TypeAlias = tuple[Array, Array, Array, Any, Any]
+
+
 def strong_wolfe(along: SearchLine, first: Array, c1: Any, c2: Any, most: int) -> SearchEnd:
     """Return a step that fulfils the strong Wolfe conditions, after at most `most` trial points.
 
@@ -186,12 +193,12 @@ def strong_wolfe(along: SearchLine, first: Array, c1: Any, c2: Any, most: int) -
     """
     low, done = together(_begun, first, along.loss, along.slope, along.grad)
     no = torch.zeros_like(done)
-    held: tuple[Array, ...] = (low, low, first, done, no, no)
-    fixed = along.loss, along.slope, along.direction, c1, c2
+    held: Held = (low, low, first, done, no, no)
+    line: Line = (along.loss, along.slope, along.direction, c1, c2)
     for _ in range(most):
         if along.batch.ask.everyone(held[3]):
             break
-        held = together(_judged, *held, *along.batch.slopes(along.at(held[2])), *fixed)
+        held = together(_judged, held, *along.batch.slopes(along.at(held[2])), line)
     low = held[0]
     return SearchEnd(low[..., 0], low[..., 1], low[..., 2], low[..., 3:])
 
@@ -201,22 +208,10 @@ def _begun(first: Array, loss: Array, slope: Array, grad: Array) -> tuple[Array,
     return _point(0 * loss, loss, slope, grad), _hopeless(first, loss, slope)
 
 
-def _judged(  # noqa: PLR0913, PLR0917 -- all that a search holds, and what its line is
-    low: Array,
-    high: Array,
-    t: Array,
-    done: Array,
-    bracketed: Array,
-    cramped: Array,
-    loss: Array,
-    grad: Array,
-    loss0: Array,
-    slope0: Array,
-    direction: Array,
-    c1: Any,
-    c2: Any,
-) -> tuple[Array, ...]:
-    """Return the first six arguments after the loss and gradient at t; any leading axes."""
+def _judged(held: Held, loss: Array, grad: Array, line: Line) -> Held:
+    """Return what a search holds after the loss and gradient at t; any leading axes."""
+    low, high, t, done, bracketed, cramped = held
+    loss0, slope0, direction, c1, c2 = line
     slope = (grad * direction).sum(-1)
     new = _point(t, loss, slope, grad)
     lower = loss < low[..., 1]

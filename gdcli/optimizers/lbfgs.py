@@ -71,26 +71,24 @@ class Lbfgs(Method):
         batch = Batch(self, ask, params, lr.ndim)
         x = batch.vector(params)
         loss, grad = batch.begun(x, state, step)
-        held = tuple(state[name] for name in NAMES)
-        direction, slope, first = together(quasi_newton, grad, lr, *held)
+        held = {name: state[name] for name in NAMES}
+        direction, slope, first = together(quasi_newton, grad, lr, held)
         along = SearchLine(batch, x, loss, grad, direction, slope)
         c2 = self.c2 if self.search == "wolfe" else float("inf")
         found = strong_wolfe(along, first, self.c1, c2, self.trials)
         pair = found.t, direction, found.grad - grad, slope, found.slope
-        after = together(with_pair, *pair, *held)
-        kept = dict(zip(NAMES, after, strict=True)) | batch.ended(found)
+        kept = together(with_pair, pair, held) | batch.ended(found)
         return batch.params(along.reached(found.t)), kept
 
 
-def quasi_newton(  # noqa: PLR0913, PLR0917 -- of the state, each array
-    grad: Array, lr: Array, steps: Array, changes: Array, products: Array, scale: Array
-) -> tuple[Array, Array, Array]:
+def quasi_newton(grad: Array, lr: Array, held: State) -> tuple[Array, Array, Array]:
     """Return the direction -H * grad, the slope along it, and the first step; any leading axes.
 
     The two loops of Nocedal 1980 are written as two triangular systems in the products of steps
     and changes: the same sums in a few operations. None of them is a matrix product, whose bits
     depend on how many trials are stacked.
     """
+    steps, changes, products, scale = (held[name] for name in NAMES)
     curvature = products.diagonal(dim1=-2, dim2=-1)
     triangle = products + torch.diag_embed((curvature <= 0).to(grad.dtype))
     along = (steps * grad[..., None, :]).sum(-1, keepdim=True)
@@ -105,29 +103,24 @@ def quasi_newton(  # noqa: PLR0913, PLR0917 -- of the state, each array
     return direction, (grad * direction).sum(-1), lr * first
 
 
-def with_pair(  # noqa: PLR0913, PLR0917 -- of the search and the state, each array
-    t: Array,
-    direction: Array,
-    change: Array,
-    slope0: Array,
-    slope: Array,
-    steps: Array,
-    changes: Array,
-    products: Array,
-    scale: Array,
-) -> tuple[Array, ...]:
+def with_pair(pair: tuple[Array, Array, Array, Array, Array], held: State) -> State:
     """Return the state with one more pair and without its first; any leading axes.
 
-    It stays as it is where the curvature of the pair is below rounding.
+    `pair` is the step taken, its direction, the change of the gradient, and the slopes along the
+    direction before and after. The state stays as it is where its curvature is below rounding.
     """
+    t, direction, change, slope0, slope = pair
+    steps, changes, products, scale = (held[name] for name in NAMES)
     curved = t * (slope - slope0) > torch.finfo(t.dtype).eps * -(t * slope0)
     longer = torch.cat([steps[..., 1:, :], (t[..., None] * direction)[..., None, :]], dim=-2)
     column = (longer * change[..., None, :]).sum(-1)
     kept = torch.nn.functional.pad(products[..., 1:, 1:], (0, 0, 0, 1))
     rows = curved[..., None, None]
-    return (
-        torch.where(rows, longer, steps),
-        torch.where(rows, torch.cat([changes[..., 1:, :], change[..., None, :]], dim=-2), changes),
-        torch.where(rows, torch.cat([kept, column[..., None]], dim=-1), products),
-        torch.where(curved, column[..., -1] / (change * change).sum(-1), scale),
-    )
+    latest = torch.cat([changes[..., 1:, :], change[..., None, :]], dim=-2)
+    both = torch.cat([kept, column[..., None]], dim=-1)
+    return {
+        "steps": torch.where(rows, longer, steps),
+        "changes": torch.where(rows, latest, changes),
+        "products": torch.where(rows, both, products),
+        "scale": torch.where(curved, column[..., -1] / (change * change).sum(-1), scale),
+    }

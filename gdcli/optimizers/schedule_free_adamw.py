@@ -10,7 +10,15 @@ from annotated_types import Ge
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta2, Eps
-from gdcli.optimizers.schedule_free_sgd import Beta, RatePower, StepPower, advanced, start, warmed
+from gdcli.optimizers.schedule_free_sgd import (
+    Beta,
+    RatePower,
+    StepPower,
+    advanced,
+    between,
+    start,
+    warmed,
+)
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -56,7 +64,8 @@ class ScheduleFreeAdamW(Method):
         way = {n: g / ((square[n] / biased).sqrt() + self.eps) for n, g in grad.items()}
         way = trees.add(way, state["z"] if self.decay_at == "z" else params, self.weight_decay)
         rate = warmed(lr, step, self.warmup_steps)
-        return advanced(self, {**state, "square": square}, way, rate, step, self.beta1)
+        after = advanced(self, {**state, "square": square}, way, rate, step)
+        return between(after, self.beta1), after
 
     def at(self, params: Params, state: State) -> Params:
         """Return the average x."""

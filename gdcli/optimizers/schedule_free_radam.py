@@ -10,7 +10,7 @@ import torch
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta2, Eps
-from gdcli.optimizers.schedule_free_sgd import Beta, RatePower, StepPower, advanced, start
+from gdcli.optimizers.schedule_free_sgd import Beta, RatePower, StepPower, advanced, between, start
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -65,7 +65,8 @@ class ScheduleFreeRAdam(Method):
         }
         way = trees.add(way, params, self.weight_decay)
         rate = lr * factor.to(state["total"].dtype)
-        return advanced(self, {**state, "square": square}, way, rate, step, self.beta1)
+        after = advanced(self, {**state, "square": square}, way, rate, step)
+        return between(after, self.beta1), after
 
     def at(self, params: Params, state: State) -> Params:
         """Return the average x."""

@@ -53,7 +53,8 @@ class ScheduleFreeSGD(Method):
     ) -> tuple[Params, State]:
         """Return the next y, and the state with the next x and z."""
         _, grad = self.gradient(params, ask)
-        return advanced(self, state, grad, warmed(lr, step, self.warmup_steps), step, self.beta)
+        after = advanced(self, state, grad, warmed(lr, step, self.warmup_steps), step)
+        return between(after, self.beta), after
 
     def at(self, params: Params, state: State) -> Params:
         """Return the average x."""
@@ -72,20 +73,24 @@ def warmed(lr: Array, step: int, warmup_steps: int) -> Array:
     return lr * (step / warmup_steps) if step < warmup_steps else lr
 
 
-def advanced(  # noqa: PLR0913, PLR0917 -- all that the three points depend on
+def advanced(
     rule: ScheduleFreeSGD | ScheduleFreeAdamW | ScheduleFreeRAdam,
     state: State,
     direction: Params,
     lr: Array,
     step: int,
-    beta: Any,
-) -> tuple[Params, State]:
-    """Return the next y, and the state with the next x and z, after a step of z."""
+) -> State:
+    """Return the state with the next x and z, after a step of z."""
     largest = state["largest"].clamp(min=lr)
     weight = step**rule.r * largest**rule.weight_lr_power
     total = state["total"] + weight
     z = trees.add(state["z"], direction, -lr)
     # Written as differences, so that points at the same place stay there.
     x = trees.add(state["x"], trees.add(z, state["x"], -1.0), quotient(weight, total))
-    y = trees.add(x, trees.add(z, x, -1.0), 1 - beta)
-    return y, {**state, "x": x, "z": z, "total": total, "largest": largest}
+    return {**state, "x": x, "z": z, "total": total, "largest": largest}
+
+
+def between(state: State, beta: Any) -> Params:
+    """Return y, the point between x and z at which gradients are taken."""
+    x, z = state["x"], state["z"]
+    return trees.add(x, trees.add(z, x, -1.0), 1 - beta)

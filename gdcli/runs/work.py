@@ -8,10 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gdcli.engine.batch import TrialBatch, train_batch
+from gdcli.engine.batch import BatchHooks, TrialBatch, train_batch
 from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
@@ -68,8 +67,9 @@ class BatchRunner:
         def train(part: TrialBatch) -> Shard:
             if any(part is stack for stack in stacks):
                 later = parted(batch, part, longer, keep) if keep else []
-                return self._trained(part, advance, keep(part) if keep else None, hear, later)
-            return self._trained(part, lambda _: None, None, None)
+                hooks = BatchHooks(keep(part) if keep else None, hear, longer=later)
+                return self._trained(part, advance, hooks)
+            return self._trained(part, lambda _: None, BatchHooks())
 
         def failed(trial: Trial, message: str) -> Shard:
             line = Rows(self.varied, self.metrics, plan_for(batch)).failed(trial, message)
@@ -89,16 +89,10 @@ class BatchRunner:
         return spliced(batch, held, shards)
 
     def _trained(
-        self,
-        batch: TrialBatch,
-        advance: Callable[[int], None],
-        keeper: Checkpointer | None,
-        hear: OnLoss | None,
-        longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = (),
+        self, batch: TrialBatch, advance: Callable[[int], None], hooks: BatchHooks
     ) -> Shard:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
-        train = partial(train_batch, longer=longer) if longer else train_batch
-        _, curves = train(batch, data, self.device, advance, keeper, hear)
+        _, curves = train_batch(batch, data, self.device, advance, hooks)
         rows.check(curves)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = rows.summaries(batch.trials, curves)

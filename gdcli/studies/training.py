@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdcli.door import GO_ON, REPAIR
-from gdcli.engine.batch import TrialBatch, batches_of, check_rules, loop_for, train_batch
+from gdcli.engine.batch import (
+    BatchHooks,
+    TrialBatch,
+    batches_of,
+    check_rules,
+    loop_for,
+    train_batch,
+)
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
@@ -207,7 +214,7 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
         recorded.append(buffers)
 
     data, looks = examples_of(batch.trials[0]), look if keep else None
-    _, curves = train_batch(batch, data, device, advance, look=looks, watches=False)
+    _, curves = train_batch(batch, data, device, advance, BatchHooks(look=looks, watches=False))
     losses = curves.values["train_loss"]
     return {
         trial: Trained(
@@ -366,7 +373,7 @@ def _of_part(
         points += 1
 
     advance = partial(bar.advance, batch.label)
-    plan, curves = train_batch(batch, examples_of(trial), device, advance, look=look)
+    plan, curves = train_batch(batch, examples_of(trial), device, advance, BatchHooks(look=look))
     rows = Rows(run.experiment.varied, run.experiment.grid.metrics, plan)
     end = int(curves.length[place]) - 1
     if end + 1 < points:  # it ended before the others, and what it held then is gone

@@ -13,7 +13,7 @@ from torch import nn
 
 from gdcli import trees
 from gdcli.catalog.catalog import OPTIMIZERS, WRAPPERS
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import DIVERGED, RUNNING
 from gdcli.experiment.grid import Trial, cohorts_of
@@ -236,7 +236,7 @@ def test_running_statistics_are_those_of_the_averaged_point() -> None:
     (batch,) = batches_of(cohorts_of(trials))
     data, points = examples_of(trials[0]), list[Any]()
     _, curves = train_batch(
-        batch, data, "cpu", lambda _: None, look=lambda *held: points.append(held)
+        batch, data, "cpu", lambda _: None, BatchHooks(look=lambda *held: points.append(held))
     )
     params, buffers = points[-1]
     module = Normalized().module(data).double().eval()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdcli.catalog.catalog import WRAPPERS
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.watcher import facts
 from tests.grids import experiment
@@ -84,7 +84,7 @@ def check(problem: str, options: dict[str, Any], **grid: Any) -> None:
         data = examples_of(work.trials[0])
 
         def run(keeper: Memory | None, told: list[int], work: Any = work, data: Any = data) -> Any:
-            return train_batch(work, data, "cpu", told.append, keeper)[1]
+            return train_batch(work, data, "cpu", told.append, BatchHooks(keeper))[1]
 
         whole, every, told = run(None, []), Memory(), list[int]()
         same(run(every, told), whole)

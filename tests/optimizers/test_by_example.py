@@ -23,7 +23,7 @@ from sklearn.linear_model._base import make_dataset
 from sklearn.linear_model._sag import get_auto_step_size, sag_solver
 from torch import Tensor
 
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import greatest_bound_of
 from gdcli.engine.trial_ask import TrialAsk
@@ -287,9 +287,8 @@ def ends(problem: str, options: dict[str, Any], **given: Any) -> tuple[Trial, An
     held: list[Any] = []
     (batch,) = batches_of(experiment(problem, options, **given).grid.cohorts)
     (trial,) = batch.trials
-    _, curves = train_batch(
-        batch, examples_of(trial), "cpu", lambda _: None, look=lambda params, _: held.append(params)
-    )
+    hooks = BatchHooks(look=lambda params, _: held.append(params))
+    _, curves = train_batch(batch, examples_of(trial), "cpu", lambda _: None, hooks)
     least = greatest_bound_of(trial)
     assert least is not None
     assert least.attained

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gdcli.engine.batch import batches_of, loop_for, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import starting_point
 from gdcli.engine.hessian import _direction
@@ -180,7 +180,7 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
     data = examples_of(batch.trials[0])
 
     def run(memory: Memory) -> BatchHistory:
-        return train_batch(batch, data, "cpu", lambda _: None, memory)[1]
+        return train_batch(batch, data, "cpu", lambda _: None, BatchHooks(memory))[1]
 
     expected, memory = run(Memory()), Memory(stop=2)
     with pytest.raises(Stopped):

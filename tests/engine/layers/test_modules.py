@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, train_batch
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import not_stacked, program_for, starting_point
@@ -292,9 +292,9 @@ def test_it_goes_on_with_the_same_bits(kind: str) -> None:
     whole = train_batch(work, data, "cpu", lambda _: None)[1]
     memory = Memory(stop=2)
     with pytest.raises(Stopped):
-        train_batch(work, data, "cpu", lambda _: None, memory)
+        train_batch(work, data, "cpu", lambda _: None, BatchHooks(memory))
     assert memory.held is not None
-    again = train_batch(work, data, "cpu", lambda _: None, Memory(memory.held))[1]
+    again = train_batch(work, data, "cpu", lambda _: None, BatchHooks(Memory(memory.held)))[1]
     for name, values in whole.values.items():
         assert values.tobytes() == again.values[name].tobytes()
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdcli.engine.batch import batches_of, loop_for, train_batch
+from gdcli.engine.batch import BatchHooks, batches_of, loop_for, train_batch
 from gdcli.engine.initial import module_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, RUNNING
@@ -157,7 +157,7 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
     (batch,) = batches_of(cohorts_of(given))
 
     def run(memory: Memory) -> Any:
-        return train_batch(batch, DATA, "cpu", lambda _: None, memory)[1]
+        return train_batch(batch, DATA, "cpu", lambda _: None, BatchHooks(memory))[1]
 
     whole = Memory()
     expected = run(whole)
