@@ -103,9 +103,17 @@ def unmatched(
     return None
 
 
+def said_of(
+    groups: tuple[ParameterGroup, ...], setting: str, name: str, kind: str
+) -> ParameterGroup | None:
+    """Return the group that sets a parameter's setting, None where the trial's own counts."""
+    held = [group for group in groups if group.setting == setting and group.matches(name, kind)]
+    return held[-1] if held else None
+
+
 def value_of(
     groups: tuple[ParameterGroup, ...], setting: str, own: Any, name: str, kind: str
 ) -> Any:
     """Return a parameter's value of a setting, of which the trial's own is given."""
-    held = [group for group in groups if group.setting == setting and group.matches(name, kind)]
-    return held[-1].of(own) if held else own
+    group = said_of(groups, setting, name, kind)
+    return group.of(own) if group else own

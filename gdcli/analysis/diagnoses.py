@@ -105,6 +105,10 @@ class Diagnoses:
     ) -> DescentSettings:
         given, goals = self._given(setting), self.theory.goals if self.theory else None
         rule = optimizer_of(given)
+        # The first of several rules has the weight decay and the clipping of the whole.
+        first = {**given, "optimizer": str(given["optimizer"]).partition("+")[0]}
+        whole = rule or optimizer_of(first)
+        varied = [name for name in ("steps", "epochs") if given.get(name) is not None]
         return DescentSettings(
             lr,
             str(given["method"]),
@@ -112,12 +116,13 @@ class Diagnoses:
             rule.beta if isinstance(rule, Momentum | Nesterov) else None,
             CHANGING if goals and goals.schedule_for else str(given["schedule"]),
             _end_multiplier(given, horizon),
-            rule.weight_decay if rule else 0.0,
-            rule.clip_norm if rule else None,
+            whole.weight_decay if whole else 0.0,
+            whole.clip_norm if whole else None,
             self._steps_per_epoch(setting),
             horizon,
             goals.tol if goals else None,
             goals.target_loss if goals else None,
+            budget=varied[0] if varied else goals.budget if goals else "epochs",
         )
 
     def _steps_per_epoch(self, setting: tuple[Value, ...]) -> int:

@@ -372,6 +372,7 @@ class Goals(NamedTuple):
     order: str
     remainder: str
     schedule_for: str | None = None  # settings besides the learning rate that change
+    budget: str = "epochs"  # or steps: in what its length is given
 
 
 class RunConstants:
@@ -405,7 +406,8 @@ class RunConstants:
 def _goals(grid: Mapping[str, Any]) -> Goals:
     order, remainder = grid.get("order", "shuffle"), grid.get("remainder", "keep")
     changing = grid.get("schedule-for")
-    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder, changing)
+    budget = "steps" if "steps" in grid else "epochs"
+    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder, changing, budget)
 
 
 def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:

@@ -19,7 +19,7 @@ from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
 from gdcli.optimizer import OF_EVERY_RULE, Rule
-from gdcli.parameter_groups import DECAY, RULE, groups_of, unmatched, value_of
+from gdcli.parameter_groups import DECAY, LR, RULE, groups_of, said_of, unmatched, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,15 @@ class Part(NamedTuple):
     def wraps(self) -> bool:
         """Whether it is a wrapper."""
         return issubclass(self.kind, Wrapper)
+
+
+class Share(NamedTuple):
+    """Parameters that one rule moves, with the same settings."""
+
+    rule: str
+    lr: str  # "" where the trial's own counts, or "0.1x"
+    weight_decay: str  # the same, or a number
+    parameters: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,16 @@ class Composed(Method):
             taking = (part for part, moved in kinds.items() if moved is None or own in moved)
             found[name] = next(taking, rules[0])
         return found
+
+    def shares(self, kind: Mapping[str, Kind]) -> list[Share]:
+        """Return which rule moves which parameters, and what --for sets of them."""
+        groups = groups_of(self.groups, FOR) if self.groups else ()
+        owners, found = self.owners(kind), dict[tuple[str, str, str], list[str]]()
+        for name, own in kind.items():
+            said = [said_of(groups, setting, name, own) for setting in (LR, DECAY)]
+            texts = [f"{one.value:g}{'x' * one.factor}" if one else "" for one in said]
+            found.setdefault((owners[name].name, texts[0], texts[1]), []).append(name)
+        return [Share(*settings, tuple(names)) for settings, names in found.items()]
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
         whole: Method = assembly.method_of(instance)

@@ -6,10 +6,11 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gdcli.catalog.composed import Share
 from gdcli.datasets.contents import free, human
 from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
 from gdcli.datasets.tabular import Streamable
@@ -274,6 +275,7 @@ class Estimate:
 
     cohorts: tuple[CohortEstimate, ...]
     trials: tuple[Trial, ...]
+    shares: Mapping[str, list[Share]] = field(default_factory=dict)  # by the rule's name
 
     @cached_property
     def seconds(self) -> float:

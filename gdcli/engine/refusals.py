@@ -54,7 +54,7 @@ def check_rule(rule: Rule, problem: Problem, kinds: Callable[[], Mapping[str, Ki
     `kinds` returns the kind of each of the problem's parameters, by name.
     """
     parts = rule.parts if isinstance(rule, Composed) else (Part(name_of(rule), type(rule)),)
-    if not any(issubclass(part.kind, Method) or part.wraps for part in parts):
+    if not isinstance(rule, Composed) and not isinstance(rule, Method):
         return
     for part in parts:
         _check_part(part, problem)
@@ -136,6 +136,9 @@ def _check_kinds(
     """
     own, there = name_of(problem), set(kinds.values())
     for part, found in moved.items():
+        if given and not there:
+            what = f"--for gives every parameter of {own} to another optimizer"
+            raise UserError(WHERE, f"{part.name} moves nothing: {what}", "leave one of them out")
         if found is not None and not found & there:
             none = f"--for leaves it none of {own}'s" if given else f"{own} has none"
             what = f"{part.name} moves {_words(found)}, and {none}"

@@ -10,7 +10,7 @@ from gdcli.datasets.tabular import Streamable
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import Estimate, allowance, check_memory, estimate
 from gdcli.engine.examples import notes_of
-from gdcli.engine.families.family import family_of, needs_torch, not_stacked
+from gdcli.engine.families.family import family_of, needs_torch, not_stacked, shares_of
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
@@ -194,7 +194,8 @@ def plan_run(experiment: Experiment, options: RunOptions) -> tuple[Estimate, lis
     cohorts = _fitted(experiment, executor_of(options))[0].grid.cohorts
     device = resolve(options.device, networks=needs_torch(cohorts[0].trials[0].problem))
     found = estimate(cohorts, device, options.engine, options.memory)
-    return found, notes_of(cohort.trials[0] for cohort in experiment.grid.cohorts)
+    firsts = [cohort.trials[0] for cohort in experiment.grid.cohorts]
+    return replace(found, shares=shares_of(firsts)), notes_of(firsts)
 
 
 def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from gdcli.catalog.composed import Share
     from gdcli.engine.estimate import Estimate
     from gdcli.experiment.grid import Trial
 
 MOST_TRIALS = 40  # of the table for people: more would hide what comes first
+MOST_NAMES = 4  # of parameters with the same settings
 
 
 def print_plan(plan: Estimate, form: str, console: Console) -> None:
@@ -53,7 +55,23 @@ def _print_all(plan: Estimate, console: Console) -> None:
     time = f"{counted(steps, 'step', 'steps')}, about {duration(plan.seconds)} on one core"
     room = f"{bytes_in_words(plan.memory)} of memory, {bytes_in_words(plan.disk)} of disk"
     print_lines([f"In all: {trials}, {time}, {room}\n"], console)
+    for name, shares in plan.shares.items():
+        print_lines([f"Parameters of {name}"], console)
+        print_listing([_share(share) for share in shares], "table", console)
+        print_lines([""], console)
     print_trials(plan.trials, "table", console)
+
+
+def _share(share: Share) -> dict[str, str]:
+    """Return parameters, what moves them, and their settings; the first names stand for all."""
+    first, rest = share.parameters[:MOST_NAMES], len(share.parameters) - MOST_NAMES
+    more = f" and {rest} more" if rest > 0 else ""
+    return {
+        "moved by": share.rule,
+        "lr": share.lr or "the trial's",
+        "weight decay": share.weight_decay or "the trial's",
+        "parameters": f"{', '.join(first)}{more}",
+    }
 
 
 def _cohorts(plan: Estimate) -> list[dict[str, str]]:

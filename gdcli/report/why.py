@@ -225,8 +225,9 @@ def _advice(diagnosis: RateDiagnosis, said: Diagnosis) -> str:
         if lower and lower[0] not in tied:
             higher = f"a constant lr of {rounded(lower[0].lr)} ends higher"
             return f"Use a schedule that lowers the learning rate: {higher}."
-    if said.advice == MORE_OR_LARGER and any(c.lr > diagnosis.candidate.lr for c in tied):
-        return "Give it more epochs."  # larger ones end as low
+    more = MORE_OR_LARGER, MORE_OR_LARGER.replace("epochs", "steps")
+    if said.advice in more and any(c.lr > diagnosis.candidate.lr for c in tied):
+        return f"{said.advice.partition(',')[0]}."  # larger ones end as low
     if not diagnosis.lost or not said.advice.startswith(("Use a smaller", "Use a far smaller")):
         return said.advice
     if best is None or best.lr >= diagnosis.candidate.lr or not all(t.falls for t in best.trials):

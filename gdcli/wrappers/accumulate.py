@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from gdcli.assembly import Changed, Passing, same
+from gdcli.errors import UserError
 from gdcli.method import Wrapper
 from gdcli.trees import add, number, scaled, zeros
 
@@ -34,7 +35,12 @@ class Accumulate(Wrapper):
     changes_gradient: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
-        """Start with sums of 0."""
+        """Start with sums of 0; raises UserError where no step of the rule is ever complete."""
+        if about.horizon < self.batches:
+            what = f"{self.batches} batches make a step, and the run has {about.horizon}"
+            raise UserError(
+                "accumulate.batches", what, "give fewer, or a larger --steps or --epochs"
+            )
         return {"inner": inner.init(params, self._fewer(about)), **_empty(params)}
 
     def step(  # noqa: PLR0913, PLR0917 -- those of the contract

@@ -238,7 +238,7 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
         state.word,
         tuple(one.word for one in qualities),
         "; it ".join(phrases),
-        advice,
+        advice.replace("more epochs", f"more {case.descent.budget}"),
         coming,
         case.level,
         case.gap,

@@ -82,6 +82,7 @@ class DescentSettings:
     horizon: int | None = None  # steps of the budget
     tol: float | None = None
     target_loss: float | None = None
+    budget: str = "epochs"  # or steps: what the user gave
 
     @property
     def stochastic(self) -> bool:

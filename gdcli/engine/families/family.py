@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.catalog.classes import import_part
+from gdcli.catalog.composed import Composed
 from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.examples import load
 from gdcli.engine.layout import NARROWEST, Pieces, tiled
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.catalog.composed import Share
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.families.known import Baseline, Curvature, FeatureSpread
     from gdcli.engine.families.noise_floor import Floor
@@ -286,6 +288,21 @@ def stacked_trials(trials: Sequence[Trial], engine: str = "auto") -> int:
     if engine == "reference" or alone(trials[0]):
         return 1
     return family_of(trials[0].problem).stacked(trials)
+
+
+def shares_of(trials: Iterable[Trial]) -> dict[str, list[Share]]:
+    """Return which parameters each part of a rule moves, by the names of rule and problem.
+
+    Of a rule by itself, without --for, there is nothing to tell.
+    """
+    found: dict[str, list[Share]] = {}
+    for trial in trials:
+        rule, name = trial.optimizer, f"{name_of(trial.optimizer)} on {name_of(trial.problem)}"
+        if name in found or not isinstance(rule, Composed):
+            continue
+        if rule.groups or sum(not part.wraps for part in rule.parts) > 1:
+            found[name] = rule.shares(kinds_of(trial.problem, trial.training.data_seed))
+    return found
 
 
 def starting_point(problem: Problem, data: Data, seed: int) -> Start:

@@ -391,6 +391,17 @@ def test_one_step_at_chance_level_asks_for_more_epochs() -> None:
     assert found.advice == "Give it more epochs."
 
 
+def test_a_budget_in_steps_is_made_longer_in_steps() -> None:
+    found = only("mlp", {"dataset": "iris", "hidden": "8"}, lr=[0.01], steps=1)
+    assert found.advice == "Give it more steps."
+
+
+def test_the_weight_decay_of_rules_put_together_is_named() -> None:
+    grid = {"optimizer": ["momentum+ema"], "weight_decay": [0.5], "method": ["minibatch"]}
+    found = only("mlp", {"dataset": "iris"}, lr=[0.1], epochs=100, **grid)
+    assert "with weight decay" in found.qualities
+
+
 def test_a_rate_that_changes_nothing_is_said_to_be_too_small() -> None:
     found = only("mlp", {"dataset": "iris"}, lr=[1e-9], epochs=30)
     assert found.state == "flat"
