@@ -397,8 +397,8 @@ def test_a_budget_in_steps_is_made_longer_in_steps() -> None:
 
 
 def test_the_weight_decay_of_rules_put_together_is_named() -> None:
-    grid = {"optimizer": ["momentum+ema"], "weight_decay": [0.5], "method": ["minibatch"]}
-    found = only("mlp", {"dataset": "iris"}, lr=[0.1], epochs=100, **grid)
+    grid = {"optimizer": ["vanilla+lookahead"], "weight_decay": [0.1], "epochs": 3000}
+    found = only("linear-regression", {}, lr=[0.05], **grid)
     assert "with weight decay" in found.qualities
 
 
