@@ -77,7 +77,8 @@ def verify(
 
     With the same versions, processor and device as the run had, all bytes must be the same.
     Otherwise trials whose loss falls at every recorded point must agree in it to 1e-10 in float64
-    and 1e-4 in float32, and all other trials in their starting loss and their status.
+    (test losses to 1e-8) and 1e-4 in float32, and all other trials in their starting loss and their
+    status.
 
     The exit code is 3 if something differs. It is 1 if the run needs code of your own and --trust
     is not given: then nothing is run again.

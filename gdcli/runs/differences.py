@@ -28,6 +28,9 @@ BYTES = "byte for byte"
 STATUS = "by start and status alone, for their loss does not fall at every point"
 # How far columns that must be close may differ elsewhere, of the largest value, by precision.
 ELSEWHERE = {"float64": 1e-10, "float32": 1e-4}
+# At a minimum an error of the weights changes the training loss by its square, the test loss by
+# itself: at least so far may losses and metrics of the test part differ.
+OF_TEST = 1e-8
 
 Cells: TypeAlias = Sequence[str]
 Same: TypeAlias = Callable[[str, str, str], bool]  # (column, recorded, found)
@@ -137,8 +140,8 @@ class TrialComparison:
     """Compares trials that were computed again with a run's: by bytes, or else by tolerance.
 
     By tolerance, a trial whose recorded loss never rises has its losses compared, to 1e-10 in
-    float64 and 1e-4 in float32 of the largest value; any other its losses at the start, and its
-    status. How a column is compared, runs/table.py declares.
+    float64 (test losses to 1e-8) and 1e-4 in float32 of the largest value; any other its losses at
+    the start, and its status. How a column is compared, runs/table.py declares.
     """
 
     run: RunFolder
@@ -241,9 +244,11 @@ class TrialComparison:
         """Compare every point: as its columns declare it."""
         table = self.run.curve_lines
         columns = {column.name: column for column in table.table.measures}
+        of_test = max(rtol, OF_TEST)
         close = {
-            name: Tolerance(rtol if column.rtol is None else column.rtol, column.atol)
+            name: Tolerance(usual if column.rtol is None else column.rtol, column.atol)
             for name, column in columns.items()
+            for usual in (of_test if name.startswith("test_") else rtol,)
         }
         scales = dict(zip(table.measures, map(_scale, *recorded[:1]), strict=False))
 

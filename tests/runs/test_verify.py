@@ -164,6 +164,21 @@ def test_elsewhere_a_falling_loss_is_compared_by_tolerance(run: Path) -> None:
     assert (rerun.difference.trial, rerun.difference.step) == (trial, "9")
 
 
+@pytest.mark.parametrize(
+    ("column", "same", "other"), [("train", 1e-12, 1e-9), ("test", 1e-9, 1e-7)]
+)
+def test_elsewhere_a_test_loss_may_differ_by_more(
+    column: str, same: float, other: float, tmp_path: Path
+) -> None:
+    options = RunOptions(output=tmp_path, name="lines")
+    run = execute(experiment("linear-regression", lr="0.1", epochs="3"), options, Silent()).folder
+    elsewhere(run)
+    cell(run, 0, 1, f"{column}_loss", lambda text: repr(float(text) * (1 + same)))
+    assert results(run) == {}
+    cell(run, 0, 1, f"{column}_loss", lambda text: repr(float(text) * (1 + other)))
+    assert results(run) == {"rerun": "different"}
+
+
 def test_elsewhere_a_column_is_compared_as_it_is_declared(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
