@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
-from gdcli import assembly
+from gdcli.catalog.classes import import_part
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
@@ -23,6 +23,7 @@ from gdcli.parameter_groups import DECAY, LR, RULE, groups_of, said_of, unmatche
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from gdcli.method import About, Ask, State
     from gdcli.parameter_groups import ParameterGroup
@@ -83,7 +84,7 @@ class Composed(Method):
         groups = groups_of(self.groups, FOR) if self.groups else ()
         if wrong := unmatched(groups, about.kind, FOR):
             raise wrong
-        part: Any = assembly.Passing(cast("Ask", about))  # nobody is asked yet
+        part: Any = _assembly().Passing(about)  # nobody is asked yet
         whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
@@ -110,7 +111,7 @@ class Composed(Method):
         """Return what the whole does in a step, `now`: who is asked, the rate, and the number."""
         ask, lr, step = now
         # The parts want the gradient at the same point: it is computed, and charged, once.
-        asked = assembly.Remembered(ask)
+        asked = _assembly().Remembered(ask)
         found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)
         return found, {**state, "whole": whole}
 
@@ -136,10 +137,10 @@ class Composed(Method):
         whole, owner, before = self._rule(now[0], kind), self.owners(kind), {self.parts[0].name}
         for part, instance in zip(self.parts[1:], now[1:], strict=True):
             if isinstance(instance, Wrapper):
-                whole = assembly.Wrapped(wrapper=instance, inner=whole)
+                whole = _assembly().Wrapped(wrapper=instance, inner=whole)
                 continue
             names = frozenset(name for name in kind if owner[name].name in before)
-            whole = assembly.Routed(first=whole, rest=self._rule(instance, kind), names=names)
+            whole = _assembly().Routed(first=whole, rest=self._rule(instance, kind), names=names)
             before.add(part.name)
         return whole
 
@@ -168,9 +169,9 @@ class Composed(Method):
         return [Share(*settings, tuple(names)) for settings, names in found.items()]
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
-        whole: Method = assembly.method_of(instance)
+        whole: Method = _assembly().method_of(instance)
         if self.groups:
-            whole = assembly.Grouped(inner=whole, groups=groups_of(self.groups, FOR), kind=kind)
+            whole = _assembly().Grouped(inner=whole, groups=groups_of(self.groups, FOR), kind=kind)
         return whole
 
     def _own(self, part: Part) -> dict[str, Any]:
@@ -181,6 +182,11 @@ class Composed(Method):
             if (part.name, f.name) in self.flat
         }
         return own if part.wraps else {**own, "weight_decay": self.weight_decay}
+
+
+def _assembly() -> ModuleType:
+    """Return the module of methods made of others, which only a rule that trains needs."""
+    return import_part("gdcli.assembly")
 
 
 def compose(parts: Sequence[Part], where: str) -> type[Composed]:

@@ -16,7 +16,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.cells import cell_len, chop_cells
-from rich.text import Text
 
 from gdcli.numbers import (
     all_digits,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rich.console import Console
+    from rich.text import Text
 
     from gdcli.analysis.best import Setting
     from gdcli.runs.csv_read import Value
@@ -128,6 +128,8 @@ def _table(rows: Rows, console: Console) -> None:
     if not console.is_terminal:
         write_lines([line for row in (header, *lines) for line in row], console)
         return
+    from rich.text import Text
+
     for line in header:
         console.print(Text(line, "bold"))
     widest = max(cell_len(line) for row in (header, *lines) for line in row)
@@ -249,6 +251,8 @@ def blocks(side: TextColumn, columns: Sequence[TextColumn], width: int) -> list[
 
     As many columns as fit the width stand next to each other, and one at least.
     """
+    from rich.text import Text
+
     own = side.width - len(GAP)
     names = [(side.header, "bold"), *((name, "") for name in side.cells)]
     lines: list[Text] = []
