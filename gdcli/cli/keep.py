@@ -19,9 +19,9 @@ from gdcli.cli.options import (
     collect_errors,
     given_of,
     options_from,
+    print_run,
     read,
 )
-from gdcli.cli.run import print_run
 from gdcli.errors import RunError, UserError
 from gdcli.exports.exporter import (
     RunExporter,

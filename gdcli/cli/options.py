@@ -34,6 +34,7 @@ from gdcli.runs.options import fail_on_words
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.runs.options import Progress
 
 P = ParamSpec("P")
@@ -347,3 +348,13 @@ RunArguments: TypeAlias = Annotated[
         metavar="RUN", help="runs' folders, or their names in results", autocompletion=runs
     ),
 ]
+
+
+def print_run(
+    folder: Path, screen: Screen, *, results: bool = True, failures: bool = False
+) -> Diagnoses:
+    """Print a run's results, and on stderr what failed trials raised; return its diagnoses."""
+    from gdcli.report.results import print_outcome
+
+    errors = screen.console(stderr=True) if failures else None
+    return print_outcome(folder, screen.format if results else None, screen.console(), errors)

@@ -18,6 +18,7 @@ from gdcli.cli.options import (
     check_place,
     collect_errors,
     options_from,
+    print_run,
     read,
 )
 from gdcli.cli.problem_commands import ReadExperiment, Set, problem_command
@@ -141,16 +142,6 @@ def _print(outcome: Outcome, options: RunOptions, screen: Screen) -> Diagnoses |
     listed = screen.format == "table" and not screen.terse
     failures = bool(outcome.failed) and not listed
     return print_run(outcome.folder, screen, results=not screen.terse, failures=failures)
-
-
-def print_run(
-    folder: Path, screen: Screen, *, results: bool = True, failures: bool = False
-) -> Diagnoses:
-    """Print a run's results, and on stderr what failed trials raised; return its diagnoses."""
-    from gdcli.report.results import print_outcome
-
-    errors = screen.console(stderr=True) if failures else None
-    return print_outcome(folder, screen.format if results else None, screen.console(), errors)
 
 
 def _tell_where(outcome: Outcome, screen: Screen) -> None:
